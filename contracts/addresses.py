@@ -1,0 +1,71 @@
+"""The addresses of one running pipeline: what `pipeline up` chose, what every process of it is told, what `pipeline env` prints.
+
+Inside the pipeline they travel as environment variables; a client outside finds them in the state folder.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from contracts import names
+from contracts.errors import NotRunning
+from contracts.paths import StatePaths
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts of a pipeline can be reached. URLs have no trailing slash."""
+
+    kafka_bootstrap_servers: str
+    flink_rest_url: str
+    dagster_url: str
+    iceberg_catalog_uri: str
+    iceberg_catalog_name: str
+    iceberg_warehouse: str
+    pipeline_state: str
+
+    def to_environment(self) -> dict[str, str]:
+        """As environment variables: each field's name in upper case."""
+        return {name.upper(): value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Addresses":
+        """From environment variables (default: the process's own). Raises NotRunning, naming the first that is missing."""
+        environment = os.environ if environment is None else environment
+        found = {field.name: environment.get(field.name.upper()) for field in fields(cls)}
+        missing = [name.upper() for name, value in found.items() if not value]
+        if missing:
+            raise NotRunning(f'{missing[0]} is not set. Start a pipeline (`pipeline up`), then: eval "$(pipeline env)"')
+        return cls(**{name: value for name, value in found.items() if value})
+
+    @classmethod
+    def read(cls, state: Path) -> "Addresses":
+        """Those of the pipeline that was last started in the state folder `state`. Raises NotRunning."""
+        path = StatePaths(state).addresses
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise NotRunning(f"no pipeline was started in {state}. Start one: pipeline up") from None
+
+    def write(self) -> None:
+        """Leaves them in the state folder for `read`, replacing what was there in one step."""
+        path = StatePaths(Path(self.pipeline_state)).addresses
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        partial.replace(path)
+
+    @classmethod
+    def local(cls, *, state: StatePaths, kafka_port: int, flink_rest_port: int, dagster_port: int) -> "Addresses":
+        """Of a pipeline on this machine. The catalog's busy timeout is 30 s: several processes share the SQLite file."""
+        return cls(
+            kafka_bootstrap_servers=f"127.0.0.1:{kafka_port}",
+            flink_rest_url=f"http://127.0.0.1:{flink_rest_port}",
+            dagster_url=f"http://127.0.0.1:{dagster_port}",
+            iceberg_catalog_uri=f"sqlite:///{state.catalog}?timeout=30",
+            iceberg_catalog_name=names.CATALOG,
+            iceberg_warehouse=state.warehouse.as_uri(),
+            pipeline_state=str(state.root),
+        )

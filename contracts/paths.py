@@ -1,0 +1,73 @@
+"""Where things lie: the project's own files, and the folders inside one pipeline's state folder.
+
+Nothing outside the state folder is ever written by a running pipeline, but for the cache of jars.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+def config_folder() -> Path:
+    """The folder of the configuration files: `PIPELINE_CONFIG`, else `config/` of the project."""
+    chosen = os.environ.get("PIPELINE_CONFIG")
+    return Path(chosen).expanduser().resolve() if chosen else PROJECT / "config"
+
+
+@dataclass(frozen=True)
+class StatePaths:
+    """The layout of a state folder. Every path is absolute; none is created by asking for it."""
+
+    root: Path
+
+    @property
+    def addresses(self) -> Path:
+        """Addresses of the running pipeline (JSON), written by `pipeline up`."""
+        return self.root / "run" / "addresses.json"
+
+    @property
+    def run(self) -> Path:
+        """Process control: the supervisor's configuration, socket and pid."""
+        return self.root / "run"
+
+    @property
+    def logs(self) -> Path:
+        """One file a component."""
+        return self.root / "logs"
+
+    @property
+    def kafka(self) -> Path:
+        """The broker's configuration and log segments."""
+        return self.root / "kafka"
+
+    @property
+    def flink(self) -> Path:
+        """Flink's configuration and temporary files."""
+        return self.root / "flink"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Flink's retained checkpoints, one folder a job name."""
+        return self.root / "flink" / "checkpoints"
+
+    @property
+    def catalog(self) -> Path:
+        """The SQLite file of the Iceberg catalog."""
+        return self.root / "lake" / "catalog.db"
+
+    @property
+    def warehouse(self) -> Path:
+        """Data and metadata files of the Iceberg tables."""
+        return self.root / "lake" / "warehouse"
+
+    @property
+    def dagster(self) -> Path:
+        """`DAGSTER_HOME`."""
+        return self.root / "dagster"
+
+    @property
+    def generator(self) -> Path:
+        """The generator's ledger."""
+        return self.root / "generator"

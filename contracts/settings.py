@@ -1,0 +1,139 @@
+"""The pipeline's settings: one typed tree from `config/pipeline.yaml` and the environment, read once at an entry point.
+
+An environment variable overrides the file: `PIPELINE_` and the path, its parts joined by two underscores
+(`PIPELINE_KAFKA__PORT=0`, `PIPELINE_STATE=/somewhere`). Secrets come from the environment only.
+"""
+
+import os
+from collections.abc import Iterator
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from contracts import paths
+from contracts.errors import ConfigError
+from contracts.yaml_files import explain, read_yaml
+
+PREFIX = "PIPELINE_"
+# Variables that share the prefix and are not settings.
+_OTHER_VARIABLES = frozenset({"PIPELINE_CACHE", "PIPELINE_CONFIG", "PIPELINE_SESSION"})
+
+Port = Annotated[int, Field(ge=0, le=65535, description="A TCP port on loopback; 0 takes any free one.")]
+MegaBytes = Annotated[int, Field(ge=64, le=65536)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    """The embedded broker and the topics."""
+
+    port: Port = 9092
+    controller_port: Port = 9093
+    heap_mb: MegaBytes = 256
+    partitions: int = Field(default=2, ge=1, le=256, description="Partitions of transactions.raw and of alerts.")
+    retention_hours: int = Field(default=24, ge=1, description="How long the log can be replayed.")
+    retention_mb: int = Field(default=2048, ge=16, description="Bound of each partition's size, in MiB.")
+
+
+class Flink(_Section):
+    """The embedded Flink cluster and the two jobs."""
+
+    rest_port: Port = 8081
+    rpc_port: Port = 6123
+    jobmanager_mb: MegaBytes = 640
+    taskmanager_mb: MegaBytes = 1024
+    alerting_parallelism: int = Field(default=2, ge=1, le=256)
+    lakehouse_parallelism: int = Field(default=1, ge=1, le=256)
+    alerting_checkpoint_ms: int = Field(default=10_000, ge=500)
+    lakehouse_checkpoint_ms: int = Field(default=5_000, ge=500, description="Also the Iceberg commit interval.")
+    buffer_timeout_ms: int = Field(
+        default=5, ge=0, description="How long a record may wait for its network buffer to fill."
+    )
+    state_hours: int = Field(default=24, ge=1, description="State of an idle account or alert is dropped after this.")
+
+
+class Dagster(_Section):
+    """The control plane."""
+
+    port: Port = 3000
+    code_port: Port = 4266
+
+
+class Settings(BaseSettings):
+    """The whole tree. Frozen; paths are absolute."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False,
+        # `PIPELINE_STATE= pipeline reset` means the default, not the folder that holds the project.
+        env_ignore_empty=True,
+    )
+
+    state: Path = Field(default=Path(".pipeline"), description="The state folder; relative to the project.")
+    ready_seconds: int = Field(default=180, ge=10, description="How long `up` waits for everything to be healthy.")
+    kafka: Kafka = Kafka()
+    flink: Flink = Flink()
+    dagster: Dagster = Dagster()
+
+    @property
+    def paths(self) -> paths.StatePaths:
+        """The layout of the state folder."""
+        return paths.StatePaths((paths.PROJECT / self.state.expanduser()).resolve())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the file, whose content arrives as the init values."""
+        return env_settings, init_settings
+
+
+def load_settings(folder: Path | None = None) -> Settings:
+    """The settings from `pipeline.yaml` in `folder` (default: the configuration folder) and the environment.
+
+    Raises ConfigError that names the file and line, or the variable.
+    """
+    path = (folder or paths.config_folder()) / "pipeline.yaml"
+    content, tree = read_yaml(path)
+    _refuse_unknown_variables()
+    try:
+        return Settings(**content)
+    except ValidationError as error:
+        location = error.errors()[0]["loc"]
+        variable = PREFIX + "__".join(str(part).upper() for part in location)
+        if variable in {name.upper() for name in os.environ}:
+            first = error.errors()[0]
+            raise ConfigError(
+                f"environment variable {variable}", f"{first['msg']} (found {first['input']!r})"
+            ) from error
+        raise explain(error, path, tree) from error
+
+
+def variables() -> Iterator[str]:
+    """The environment variable of every setting."""
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            yield from (f"{PREFIX}{name}__{part}".upper() for part in section.model_fields)
+        else:
+            yield f"{PREFIX}{name}".upper()
+
+
+def _refuse_unknown_variables() -> None:
+    """A misspelt variable would otherwise be ignored without a word, or blamed on the file."""
+    known = set(variables())
+    for name in os.environ:
+        upper = name.upper()
+        if upper.startswith(PREFIX) and upper not in _OTHER_VARIABLES:
+            if upper not in known:
+                nearest = ", ".join(get_close_matches(upper, known)) or ", ".join(sorted(known))
+                raise ConfigError(f"environment variable {name}", f"no such setting; there are {nearest}")

@@ -1,0 +1,106 @@
+"""DuckDB over the Iceberg tables: one view a table, each pinned to the snapshot that was current when it was opened.
+
+Opening and locking down belongs here; what is asked, and how answers are printed, does not.
+"""
+
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import duckdb
+from pyiceberg.catalog import Catalog
+
+from contracts import names, tables
+from contracts.errors import ConfigError, QueryError
+
+# iceberg reads manifests through avro, so avro comes first.
+_EXTENSIONS = ("avro", "iceberg")
+# Enough to sort a million transactions without spilling, and small beside the broker and Flink on one machine.
+_MEMORY_LIMIT = "1GB"
+
+
+@contextmanager
+def connect(catalog: Catalog, warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection with the views `transactions`, `dead_letters` and `alerts` (also as `finance.<name>`).
+
+    Times are in UTC. No file outside `warehouse` (a path or a file: URI) can be opened, no extension loaded and no
+    setting changed; files inside it could still be written, so run what a user typed through `select`.
+    Raises ConfigError for a warehouse that is not on this machine, pyiceberg's NoSuchTableError for a missing table.
+    """
+    folder = _local_folder(warehouse)
+    locations = {table.name: catalog.load_table(table.identifier).metadata_location for table in tables.all_tables()}
+    with (
+        tempfile.TemporaryDirectory(prefix="lake-duckdb-") as spill,
+        duckdb.connect(
+            ":memory:",
+            config={
+                "autoinstall_known_extensions": False,
+                "autoload_known_extensions": False,
+                "memory_limit": _MEMORY_LIMIT,
+                "temp_directory": spill,
+            },
+        ) as connection,
+    ):
+        load_iceberg(connection.execute)
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"SET allowed_directories = [{quote(f'{folder}/')}]")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        connection.execute(f"CREATE SCHEMA {names.NAMESPACE}")
+        for name, location in locations.items():
+            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {iceberg_scan(location)}")
+            connection.execute(f"CREATE VIEW {name} AS FROM {names.NAMESPACE}.{name}")
+        yield connection
+
+
+def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyConnection:
+    """Runs one reading statement (SELECT, FROM, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN); rows are fetched from the result.
+
+    Raises QueryError where `sql` is not SQL, is not exactly one statement, would change something, or fails.
+    """
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1:
+            raise QueryError(f"expected one statement, found {len(statements)}. Run them one at a time")
+        kind = statements[0].type
+        # EXPLAIN ANALYZE carries out what it explains, a COPY into the warehouse included.
+        carried_out = kind == duckdb.StatementType.EXPLAIN and re.search(r"\banalyze\b", sql, re.IGNORECASE)
+        if kind not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN) or carried_out:
+            raise QueryError("only statements that read are allowed: SELECT, FROM, DESCRIBE, SUMMARIZE, SHOW, EXPLAIN")
+        return connection.execute(statements[0])
+    except duckdb.Error as error:
+        raise QueryError(f"{error}") from error
+
+
+def load_iceberg(execute: Callable[[str], object]) -> None:
+    """Loads the Iceberg extension into a database, by way of the caller's `execute`.
+
+    It is loaded from where the Python package lies: nothing is downloaded, copied or written, so any number of
+    processes can do it at once (an INSTALL would write into a folder of the user's home).
+    """
+    for name in _EXTENSIONS:
+        folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
+        execute(f"LOAD {quote(str(folder / f'{name}.duckdb_extension'))}")
+
+
+def iceberg_scan(metadata_location: str, snapshot_id: int | None = None) -> str:
+    """SQL for the rows of a table: of its snapshot `snapshot_id`, or of the one current in that metadata file."""
+    pinned = f", snapshot_from_id = {snapshot_id}::UBIGINT" if snapshot_id is not None else ""
+    return f"iceberg_scan({quote(metadata_location)}{pinned})"
+
+
+def quote(text: str) -> str:
+    """`text` as an SQL string literal."""
+    escaped = text.replace("'", "''")
+    return f"'{escaped}'"
+
+
+def _local_folder(warehouse: str) -> Path:
+    url = urlparse(warehouse)
+    if url.scheme not in ("", "file"):
+        raise ConfigError("ICEBERG_WAREHOUSE", f"only a warehouse on this machine can be queried, not {warehouse!r}")
+    return Path(unquote(url.path)).resolve()

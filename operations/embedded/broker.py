@@ -1,0 +1,109 @@
+"""The embedded Kafka broker: one KRaft node that is its own controller, on loopback.
+
+Writes its configuration and gives its command; the supervisor runs it.
+"""
+
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import ComponentFailed
+from contracts.settings import Kafka
+from operations.embedded.jvm import java_command, write_log_configuration
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={logs}
+# Topics are made by the pipeline, with their partitions and retention: a misspelt name must fail.
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+# Above the largest record the contract lets through, so that oversized ones become dead letters.
+message.max.bytes=4194304
+replica.fetch.max.bytes=4194304
+log.segment.bytes=134217728
+log.retention.check.interval.ms=60000
+num.network.threads=2
+num.io.threads=4
+num.recovery.threads.per.data.dir=1
+background.threads=2
+log.cleaner.threads=1
+log.cleaner.dedupe.buffer.size=8388608
+# A laptop is closed and a test machine is busy: give a paused controller time before the broker is fenced.
+broker.session.timeout.ms=30000
+"""
+
+
+@dataclass(frozen=True)
+class Broker:
+    """The broker of one state folder. `folder` holds its configuration and its log segments."""
+
+    folder: Path
+    java: Path
+    jars: tuple[Path, ...]
+    settings: Kafka
+    port: int
+    controller_port: int
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder / "server.properties"
+
+    def prepare(self) -> None:
+        """Writes the configuration and, the first time, formats the log folder.
+
+        Raises ComponentFailed where Kafka's own tool refuses.
+        """
+        logs = self.folder / "logs"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._properties.write_text(
+            _PROPERTIES.format(port=self.port, controller_port=self.controller_port, logs=logs), encoding="utf-8"
+        )
+        write_log_configuration(
+            self.folder / "log4j2.properties",
+            component="kafka",
+            quiet=("kafka", "org.apache.kafka"),
+        )
+        if not (logs / "meta.properties").exists():
+            self._format()
+
+    def _format(self) -> None:
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties))
+        done = subprocess.run(tool, capture_output=True, text=True, timeout=120, check=False)
+        if done.returncode != 0:
+            raise ComponentFailed(f"Kafka could not format {self.folder / 'logs'}: {done.stdout}{done.stderr}".strip())
+
+    def command(self) -> tuple[str, ...]:
+        """The command that runs the broker in the foreground."""
+        return self._java("kafka.Kafka", str(self._properties))
+
+    def _java(self, main_class: str, *arguments: str) -> tuple[str, ...]:
+        heap = self.settings.heap_mb
+        return java_command(
+            self.java,
+            main_class=main_class,
+            classpath=self.jars,
+            options=(
+                f"-Xms{heap // 2}m",
+                f"-Xmx{heap}m",
+                "-XX:MaxDirectMemorySize=128m",
+                f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+            ),
+            arguments=arguments,
+        )

@@ -1,0 +1,49 @@
+"""What every Java process of the embedded pipeline shares: the JSON log format, start-up flags, and the command line."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+# One small log line an event, as JSON, on standard output, where the supervisor rotates it.
+_LOG4J = """\
+status = error
+name = pipeline
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = {"timestamp":"%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC}","level":"%p","component":"@COMPONENT@","session_id":"${env:PIPELINE_SESSION:-}","logger":"%c","event":"%enc{%m}{JSON}","exception":"%enc{%throwable{30}}{JSON}"}%n
+appender.out.layout.alwaysWriteExceptions = false
+rootLogger.level = @LEVEL@
+rootLogger.appenderRef.out.ref = out
+"""
+
+
+def write_log_configuration(
+    path: Path, *, component: str, level: Literal["info", "warn"] = "info", quiet: Sequence[str] = ()
+) -> Path:
+    """Writes a log4j 2 configuration for `component`; loggers named in `quiet` only warn. Returns `path`."""
+    levels = "".join(
+        f"logger.quiet{number}.name = {logger}\nlogger.quiet{number}.level = warn\n"
+        for number, logger in enumerate(quiet)
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(_LOG4J.replace("@COMPONENT@", component).replace("@LEVEL@", level) + levels, encoding="utf-8")
+    return path
+
+
+def java_command(
+    java: Path, *, main_class: str, classpath: Iterable[Path | str], options: Sequence[str], arguments: Sequence[str]
+) -> tuple[str, ...]:
+    """The command that runs `main_class`."""
+    return (
+        str(java),
+        # One collector thread and no concurrent phases: a third less memory than G1 at these heap sizes.
+        "-XX:+UseSerialGC",
+        # The C1 compiler alone would start faster and run slower; two tiers are the default and stay.
+        "-Djava.awt.headless=true",
+        *options,
+        "-cp",
+        ":".join(map(str, classpath)),
+        main_class,
+        *arguments,
+    )

@@ -1,0 +1,97 @@
+"""The embedded pipeline put together: which processes there are, in which order, with which environment."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.paths import PROJECT, config_folder
+from contracts.settings import Settings
+from operations.embedded.broker import Broker
+from operations.embedded.flink import FlinkCluster
+from operations.embedded.supervision import SESSION_VARIABLE, Program
+from operations.jars import flink_jars, hadoop_jars, kafka_jars
+from operations.java import find_java
+from operations.ports import Ports
+
+# The client that submits jobs lives for seconds: compiling for peak speed would cost it more than it gains.
+_CLIENT_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx512m"
+# The control plane yields to the stream wherever both want a core.
+_CONTROL_PLANE_NICE = 10
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The processes of one pipeline on this machine."""
+
+    settings: Settings
+    ports: Ports
+    session: str
+    generator: bool
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where it can be reached."""
+        return Addresses.local(
+            state=self.settings.paths,
+            kafka_port=self.ports.kafka,
+            flink_rest_port=self.ports.flink_rest,
+            dagster_port=self.ports.dagster,
+        )
+
+    def prepare(self) -> tuple[tuple[Program, ...], dict[str, str]]:
+        """Writes every configuration file; returns the programs and the environment they run in.
+
+        Raises JavaMissing, JarError, ComponentFailed.
+        """
+        paths, java = self.settings.paths, find_java().executable
+        broker = Broker(
+            paths.kafka, java, kafka_jars(), self.settings.kafka, self.ports.kafka, self.ports.kafka_controller
+        )
+        flink = FlinkCluster(
+            paths, java, flink_jars(), hadoop_jars(), self.settings.flink, self.ports.flink_rest, self.ports.flink_rpc
+        )
+        paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        broker.prepare()
+        flink.prepare()
+        paths.dagster.mkdir(exist_ok=True)
+        (paths.dagster / "dagster.yaml").write_bytes((config_folder() / "dagster.yaml").read_bytes())
+        return self._programs(broker, flink), self._environment(flink)
+
+    def _programs(self, broker: Broker, flink: FlinkCluster) -> tuple[Program, ...]:
+        def dagster(name: str, *command: str) -> Program:
+            return Program(name, (*command, "--log-format", "json"), nice=_CONTROL_PLANE_NICE)
+
+        binaries, workspace = Path(sys.executable).parent, str(PROJECT / "workspace.yaml")
+        traffic = Program(names.GENERATOR, (sys.executable, "-m", "generator"), wanted=False, stop_seconds=12)
+        return (
+            Program(names.BROKER, broker.command(), stop_seconds=10),
+            Program(names.JOBMANAGER, flink.jobmanager_command()),
+            Program(names.TASKMANAGER, flink.taskmanager_command()),
+            Program(names.JOB_KEEPER, (sys.executable, "-m", "operations.keeper")),
+            *((traffic,) if self.generator else ()),
+            dagster(
+                names.CODE_SERVER, str(binaries / "dagster"), "api", "grpc", "-m", "pipeline_assets.definitions",
+                "-h", "127.0.0.1", "-p", str(self.ports.dagster_code),
+            ),
+            dagster(names.DAEMON, str(binaries / "dagster-daemon"), "run", "-w", workspace),
+            dagster(
+                names.WEBSERVER, str(binaries / "dagster-webserver"), "-w", workspace,
+                "-h", "127.0.0.1", "-p", str(self.ports.dagster),
+            ),
+        )  # fmt: skip
+
+    def _environment(self, flink: FlinkCluster) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {
+            **inherited,
+            **flink.environment(),
+            **self.addresses.to_environment(),
+            SESSION_VARIABLE: self.session,
+            "PYTHONUNBUFFERED": "1",
+            "JVM_ARGS": _CLIENT_JVM,
+            "DAGSTER_HOME": str(self.settings.paths.dagster),
+            "DAGSTER_CODE_PORT": str(self.ports.dagster_code),
+        }

@@ -1,0 +1,68 @@
+"""Chooses the ports of a pipeline before anything is started, and names whoever holds one that is taken."""
+
+import socket
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import psutil
+
+from contracts.errors import PortTaken
+from contracts.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Every TCP port of one pipeline, none of them 0."""
+
+    kafka: int
+    kafka_controller: int
+    flink_rest: int
+    flink_rpc: int
+    dagster: int
+    dagster_code: int
+
+
+def choose_ports(settings: Settings) -> Ports:
+    """The configured ports, with free ones in place of 0. Raises PortTaken for the first that is in use."""
+    wishes = {
+        "kafka": (settings.kafka.port, "Kafka", "PIPELINE_KAFKA__PORT"),
+        "kafka_controller": (settings.kafka.controller_port, "Kafka controller", "PIPELINE_KAFKA__CONTROLLER_PORT"),
+        "flink_rest": (settings.flink.rest_port, "Flink web UI", "PIPELINE_FLINK__REST_PORT"),
+        "flink_rpc": (settings.flink.rpc_port, "Flink RPC", "PIPELINE_FLINK__RPC_PORT"),
+        "dagster": (settings.dagster.port, "Dagster web UI", "PIPELINE_DAGSTER__PORT"),
+        "dagster_code": (settings.dagster.code_port, "Dagster code server", "PIPELINE_DAGSTER__CODE_PORT"),
+    }
+    # All are held until all are chosen, so that no two get the same free one.
+    with ExitStack() as held:
+        return Ports(**{name: _hold(held, *wish) for name, wish in wishes.items()})
+
+
+def _hold(held: ExitStack, port: int, purpose: str, variable: str) -> int:
+    listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+    # A port that a program has just left waits a minute in TIME_WAIT; every server here may use it, so may this test.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError:
+        raise PortTaken(port=port, purpose=purpose, variable=variable, holder=_holder(port)) from None
+    return int(listener.getsockname()[1])
+
+
+def _holder(port: int) -> str | None:
+    """Who listens on `port`, as far as this user may know."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return None
+    for connection in connections:
+        if (
+            connection.laddr
+            and connection.laddr.port == port
+            and connection.status == psutil.CONN_LISTEN
+            and connection.pid
+        ):
+            try:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+            except psutil.NoSuchProcess:
+                return None
+    return None

@@ -1,0 +1,177 @@
+"""One look at a running pipeline: the health of its components, how far its topics and jobs are, what its tables hold."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+from confluent_kafka.admin import AdminClient
+from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.table import Table
+
+from contracts import names, tables
+from contracts.addresses import Addresses
+from contracts.errors import NotRunning
+from lake.catalog import open_catalog
+from lake.duck import connect
+from lake.snapshots import current_snapshot
+from operations.embedded.lifecycle import Pipeline
+from operations.health import Component, Health
+from pipeline_assets.lib.commit_latency import commit_delays
+from pipeline_assets.lib.kafka_offsets import topic_offsets
+
+# Latencies are of the rows that arrived in this span.
+_RECENT = timedelta(minutes=5)
+_COMMITS = 12
+
+
+@dataclass(frozen=True)
+class TopicStatus:
+    """A topic: records ever written to it, and by each job that reads it, those not yet covered by a checkpoint."""
+
+    topic: str
+    written: int
+    lag: dict[str, int]
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """A table: its rows, data files and bytes, and the age of its newest commit in seconds (None before the first)."""
+
+    table: str
+    rows: int
+    files: int
+    bytes: int
+    commit_age_seconds: float | None
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Percentiles in milliseconds over `count` rows of the last five minutes; None where there were none."""
+
+    count: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True)
+class LakeStatus:
+    """What the tables tell. `rate` is transactions a second over the last five minutes."""
+
+    tables: tuple[TableStatus, ...]
+    rate: float
+    alert_latency: Latency
+    storage_latency: Latency
+    alerts_by_rule: dict[str, int]
+    dead_letters_by_reason: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything `pipeline status` shows. `lake` is None before the tables were made."""
+
+    healthy: bool
+    addresses: Addresses
+    components: tuple[Component, ...]
+    topics: tuple[TopicStatus, ...]
+    lake: LakeStatus | None
+
+
+def take_status(pipeline: Pipeline) -> Status:
+    """The status now. Raises NotRunning."""
+    components = pipeline.components(memory=True)
+    addresses = pipeline.addresses()
+    try:
+        topics = _topics(addresses)
+    except (KafkaException, NotRunning):
+        topics = ()  # the broker's own line says so
+    return Status(
+        healthy=all(component.health is Health.HEALTHY for component in components),
+        addresses=addresses,
+        components=components,
+        topics=topics,
+        lake=take_lake_status(addresses),
+    )
+
+
+def _topics(addresses: Addresses) -> tuple[TopicStatus, ...]:
+    offsets = topic_offsets(addresses.kafka_bootstrap_servers, names.TOPICS, timeout=3)
+    committed = {job: _committed(addresses, job) for job in names.JOBS}
+    return tuple(
+        TopicStatus(
+            topic=found.topic,
+            written=found.written,
+            lag={
+                job: sum(part.end - max(group.get((found.topic, part.partition), 0), 0) for part in found.partitions)
+                for job, group in committed.items()
+                if any(topic == found.topic for topic, _ in group)
+            },
+        )
+        for found in offsets
+    )
+
+
+def _committed(addresses: Addresses, group: str) -> dict[tuple[str, int], int]:
+    admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
+    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=3).values()
+    return {(part.topic, part.partition): part.offset for part in future.result().topic_partitions}
+
+
+_LAKE_SQL = f"""
+WITH recent AS (
+  SELECT kafka_partition, kafka_offset, kafka_timestamp FROM {names.TRANSACTIONS}
+  WHERE kafka_timestamp > $since
+), delays AS (
+  SELECT epoch_us(a.kafka_timestamp - r.kafka_timestamp) / 1000 AS ms
+  FROM {names.ALERTS} AS a
+  JOIN recent AS r ON a.source_partition = r.kafka_partition AND a.source_offset = r.kafka_offset
+)
+SELECT (SELECT count(*) FROM recent), count(ms), quantile_cont(ms, [0.5, 0.95, 0.99]) FROM delays
+"""
+
+
+def take_lake_status(addresses: Addresses) -> LakeStatus | None:
+    """What the tables tell; None before they were made."""
+    catalog = open_catalog(addresses)
+    now = datetime.now(UTC)
+    try:
+        with connect(catalog, addresses.iceberg_warehouse) as connection:
+            recent, alerts, quantiles = connection.execute(_LAKE_SQL, {"since": now - _RECENT}).fetchall()[0]
+            by_rule = _counts(connection, names.ALERTS, "rule_id")
+            by_reason = _counts(connection, names.DEAD_LETTERS, "reason_code")
+    except NoSuchTableError:
+        return None
+    return LakeStatus(
+        tables=tuple(_table(catalog.load_table(table.identifier), table.name, now) for table in tables.all_tables()),
+        rate=recent / _RECENT.total_seconds(),
+        alert_latency=Latency(alerts, *(quantiles or (None, None, None))),
+        storage_latency=_storage_latency(catalog.load_table(tables.transactions().identifier)),
+        alerts_by_rule=by_rule,
+        dead_letters_by_reason=by_reason,
+    )
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, table: str, column: str) -> dict[str, int]:
+    sql = f"SELECT {column}, count(*) FROM {table} GROUP BY 1 ORDER BY 2 DESC, 1"
+    return dict(connection.execute(sql).fetchall())
+
+
+def _table(table: Table, name: str, now: datetime) -> TableStatus:
+    newest = current_snapshot(table)
+    if newest is None:
+        return TableStatus(name, 0, 0, 0, None)
+    age = (now - newest.committed_at).total_seconds()
+    return TableStatus(name, newest.total_rows or 0, newest.total_files or 0, newest.total_bytes or 0, round(age, 1))
+
+
+def _storage_latency(table: Table) -> Latency:
+    """Over the newest commits: 12 of them are a minute at the default interval."""
+    newest = sorted(table.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)[-_COMMITS:]
+    chunks = [commit_delays(table, snapshot.snapshot_id, since="kafka_timestamp") for snapshot in newest]
+    delays = pa.chunked_array(chunks, type=pa.float64())
+    if not len(delays):
+        return Latency(0, None, None, None)
+    return Latency(len(delays), *pc.quantile(delays, q=[0.5, 0.95, 0.99]).to_pylist())

@@ -1,0 +1,31 @@
+"""Makes the Kafka topics."""
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from contracts import names
+from contracts.settings import Kafka
+
+_HOUR_MS = 3_600_000
+_MIB = 1024 * 1024
+
+
+def create_topics(bootstrap_servers: str, settings: Kafka, *, timeout: float = 30) -> None:
+    """Every topic that is not there yet. Raises KafkaException where the broker refuses or does not answer."""
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    missing = set(names.TOPICS) - set(admin.list_topics(timeout=timeout).topics)
+    if not missing:
+        return
+    config = {
+        "retention.ms": str(settings.retention_hours * _HOUR_MS),
+        "retention.bytes": str(settings.retention_mb * _MIB),
+    }
+    wanted = [
+        NewTopic(topic, num_partitions=settings.partitions, replication_factor=1, config=config) for topic in missing
+    ]
+    for future in admin.create_topics(wanted, operation_timeout=timeout).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise

@@ -1,0 +1,88 @@
+"""Asks Flink's REST interface how its jobs are doing. No Dagster here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from contracts.errors import NotRunning
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """One job as Flink sees it. `state` is Flink's word (RUNNING, RESTARTING, FAILED ...).
+
+    `uptime_ms` counts from the submission of the job. None: not known, for example before the first checkpoint.
+    """
+
+    name: str
+    job_id: str
+    state: str
+    uptime_ms: int
+    checkpoint_id: int | None
+    checkpoints_failed: int | None
+    restarts: int | None
+    tasks: int
+    running_tasks: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will never run again."""
+        return self.state in ("FINISHED", "CANCELED", "FAILED")
+
+    @property
+    def running(self) -> bool:
+        """Whether every task of it runs."""
+        return self.state == "RUNNING" and self.tasks == self.running_tasks > 0
+
+
+def job_statuses(client: httpx.Client, names: tuple[str, ...]) -> tuple[JobStatus, ...]:
+    """The newest submission of each of the jobs `names` that Flink knows, in that order. `client` has Flink's base URL.
+
+    Raises NotRunning where Flink does not answer, or not as Flink does.
+    """
+    try:
+        newest: dict[str, Any] = {}
+        for job in sorted(_get(client, "/jobs/overview")["jobs"], key=lambda job: int(job["start-time"])):
+            newest[job["name"]] = job
+        return tuple(_status(client, newest[name]) for name in names if name in newest)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise NotRunning(f"Flink at {client.base_url} does not answer: {type(error).__name__} {error}") from error
+
+
+def taskmanagers(client: httpx.Client) -> int:
+    """How many TaskManagers have registered. Raises NotRunning as `job_statuses` does."""
+    try:
+        return int(_get(client, "/overview")["taskmanagers"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise NotRunning(f"Flink at {client.base_url} does not answer: {type(error).__name__} {error}") from error
+
+
+def last_failure(client: httpx.Client, job_id: str) -> str | None:
+    """The first line of the newest failure of a job, where it ever failed. Raises httpx.HTTPError."""
+    entries = _get(client, f"/jobs/{job_id}/exceptions?maxExceptions=1")["exceptionHistory"]["entries"]
+    return str(entries[0]["stacktrace"]).splitlines()[0] if entries else None
+
+
+def _status(client: httpx.Client, job: Any) -> JobStatus:
+    job_id = job["jid"]
+    checkpoints = _get(client, f"/jobs/{job_id}/checkpoints")
+    completed = checkpoints.get("latest", {}).get("completed") or {}
+    restarts = next((metric["value"] for metric in _get(client, f"/jobs/{job_id}/metrics?get=numRestarts")), None)
+    return JobStatus(
+        name=job["name"],
+        job_id=job_id,
+        state=job["state"],
+        uptime_ms=int(job["duration"]),
+        checkpoint_id=completed.get("id"),
+        checkpoints_failed=checkpoints.get("counts", {}).get("failed"),
+        restarts=int(float(restarts)) if restarts is not None else None,
+        tasks=job["tasks"]["total"],
+        running_tasks=job["tasks"]["running"],
+    )
+
+
+def _get(client: httpx.Client, path: str) -> Any:
+    response = client.get(path)
+    response.raise_for_status()
+    return response.json()

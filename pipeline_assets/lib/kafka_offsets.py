@@ -1,0 +1,62 @@
+"""Asks a Kafka broker how far each partition of a topic reaches. No Dagster here."""
+
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from contracts.errors import NotRunning
+
+
+@dataclass(frozen=True)
+class PartitionOffsets:
+    """One partition: its oldest retained offset, and the offset that its next record will get."""
+
+    partition: int
+    earliest: int
+    end: int
+
+
+@dataclass(frozen=True)
+class TopicOffsets:
+    """One topic, its partitions in order."""
+
+    topic: str
+    partitions: tuple[PartitionOffsets, ...]
+
+    @property
+    def written(self) -> int:
+        """Records ever written."""
+        return sum(partition.end for partition in self.partitions)
+
+    @property
+    def retained(self) -> int:
+        """Records that can still be read."""
+        return sum(partition.end - partition.earliest for partition in self.partitions)
+
+
+def topic_offsets(bootstrap_servers: str, topics: tuple[str, ...], *, timeout: float = 5.0) -> tuple[TopicOffsets, ...]:
+    """The offsets of those of `topics` that exist, in their order; `timeout` in seconds holds for each request.
+
+    Raises NotRunning where the broker does not answer in time.
+    """
+    # It never subscribes, so it joins no group. At a higher log level librdkafka fills stderr while a broker is down.
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "pipeline-observer", "log_level": 0})
+    try:
+        existing = consumer.list_topics(timeout=timeout).topics
+        return tuple(
+            TopicOffsets(
+                topic,
+                tuple(_offsets(consumer, topic, number, timeout) for number in sorted(existing[topic].partitions)),
+            )
+            for topic in topics
+            if topic in existing and existing[topic].error is None
+        )
+    except KafkaException as error:
+        raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def _offsets(consumer: Consumer, topic: str, partition: int, timeout: float) -> PartitionOffsets:
+    earliest, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+    return PartitionOffsets(partition, earliest, end)

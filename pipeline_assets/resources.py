@@ -1,0 +1,83 @@
+"""Where the assets find the running pipeline: resources that build plain library objects from its addresses.
+
+Inside the pipeline the addresses are environment variables; a command line beside it reads the state folder.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import httpx
+from pydantic import Field
+from pyiceberg.catalog import Catalog
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.errors import NotRunning
+from contracts.settings import load_settings
+from lake.catalog import open_catalog
+from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
+from pipeline_assets.lib.kafka_offsets import TopicOffsets, topic_offsets
+
+# A sensor's tick must not wait long for a part that hangs: Dagster gives up on it after 60 s.
+_ANSWER_SECONDS = 3.0
+
+
+class _PipelineResource(dg.ConfigurableResource[None]):
+    """Base: finds the addresses of one pipeline."""
+
+    state: str = Field(
+        default="",
+        description="State folder of a pipeline. Empty: the addresses in the environment, else the configured folder.",
+    )
+
+    def addresses(self) -> Addresses:
+        """The addresses. Raises NotRunning where no pipeline was ever started."""
+        if self.state:
+            return Addresses.read(Path(self.state))
+        try:
+            return Addresses.from_environment()
+        except NotRunning:
+            return Addresses.read(load_settings().paths.root)
+
+
+class LakeResource(_PipelineResource):
+    """The Iceberg catalog and its warehouse."""
+
+    @property
+    def warehouse(self) -> str:
+        """URI of the folder that holds the tables. Raises NotRunning."""
+        return self.addresses().iceberg_warehouse
+
+    @contextmanager
+    def catalog(self) -> Iterator[Catalog]:
+        """The catalog, closed at the end: a kept one would hold its SQLite connections. Raises NotRunning."""
+        with open_catalog(self.addresses()) as catalog:
+            yield catalog
+
+
+class KafkaResource(_PipelineResource):
+    """The broker."""
+
+    def offsets(self) -> tuple[TopicOffsets, ...]:
+        """Of every topic of the pipeline that exists. Raises NotRunning."""
+        return topic_offsets(self.addresses().kafka_bootstrap_servers, names.TOPICS, timeout=_ANSWER_SECONDS)
+
+
+class FlinkResource(_PipelineResource):
+    """Flink's JobManager."""
+
+    def jobs(self) -> tuple[JobStatus, ...]:
+        """Those of the pipeline's jobs that Flink knows. Raises NotRunning."""
+        with httpx.Client(base_url=self.addresses().flink_rest_url, timeout=_ANSWER_SECONDS) as client:
+            return job_statuses(client, names.JOBS)
+
+
+def resources(state: str = "") -> dict[str, dg.ConfigurableResource[None]]:
+    """Every resource by its name, all of the pipeline in `state` (see there)."""
+    return {
+        "lake": LakeResource(state=state),
+        "kafka": KafkaResource(state=state),
+        "flink": FlinkResource(state=state),
+    }

@@ -1,0 +1,115 @@
+"""Explains why a record was refused. Runs inside Flink, in Python, for refused records only.
+
+The predicate in `validation.py` decides; this module finds words for it. Where it finds no fault the two disagree,
+and the record is kept under `validator_disagreement`, never dropped.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from jsonschema_rs import Draft202012Validator, ValidationError
+
+from contracts.schema import load_contract
+
+_SHORT = 120
+_DEEPEST = 64
+
+_REASON_OF_KEYWORD = {
+    "required": "missing_field",
+    "type": "wrong_type",
+    "pattern": "bad_format",
+    "format": "bad_format",
+    "enum": "not_in_enum",
+    "minLength": "out_of_range",
+    "maxLength": "out_of_range",
+    "minimum": "out_of_range",
+    "maximum": "out_of_range",
+}
+# Several fields may be wrong: the gravest breach names the dead letter, then the contract's field order.
+_GRAVITY = ("required", "type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "maximum")
+
+
+class Explanation(NamedTuple):
+    """Why a record was refused, and its bytes as text. Columns of the dead-letter contract, in its order."""
+
+    reason_code: str
+    message: str
+    payload: str | None
+    payload_encoding: str
+
+
+def explain(payload: bytes | None) -> Explanation:
+    """The explanation of a refused record whose value is `payload` (None: a record without a value)."""
+    if payload is None:
+        return Explanation("no_payload", "the record has no value", None, "utf-8")
+    try:
+        text = payload.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"byte {error.start} of {len(payload)}: {error.reason}"
+        return Explanation("not_utf8", message, base64.b64encode(payload).decode("ascii"), "base64")
+    reason, message = _judge(text)
+    return Explanation(reason, message, text, "utf-8")
+
+
+def _judge(text: str) -> tuple[str, str]:
+    try:
+        record = json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        return "too_large", f"nested deeper than {_DEEPEST} levels"
+    except ValueError as error:
+        return "malformed_json", f"not JSON: {error}; found {shorten(text)}"
+    if not isinstance(record, dict):
+        return "not_an_object", f"a transaction is an object, found {_kind(record)}: {shorten(text)}"
+    faults = sorted(_validator().iter_errors(record), key=_rank)
+    if not faults:
+        return "validator_disagreement", f"the stream refused what the contract accepts: {shorten(text)}"
+    return _describe(faults[0], record)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+_VALIDATOR: list[Draft202012Validator] = []
+
+
+def _validator() -> Draft202012Validator:
+    if not _VALIDATOR:
+        _VALIDATOR.append(Draft202012Validator(load_contract("transaction").schema, validate_formats=True))
+    return _VALIDATOR[0]
+
+
+def _rank(fault: ValidationError) -> tuple[int, int]:
+    order = [field.name for field in load_contract("transaction").fields]
+    keyword = fault.kind.name
+    name = fault.instance_path[0] if fault.instance_path else getattr(fault.kind, "property", "")
+    gravity = _GRAVITY.index(keyword) if keyword in _GRAVITY else len(_GRAVITY)
+    return gravity, order.index(name) if name in order else len(order)
+
+
+def _describe(fault: ValidationError, record: dict[str, Any]) -> tuple[str, str]:
+    keyword = fault.kind.name
+    reason = _REASON_OF_KEYWORD.get(keyword, "bad_format")
+    if keyword == "required":
+        return reason, f"{fault.kind.property}: required and missing"
+    name = str(fault.instance_path[0])
+    value = record.get(name)
+    rule = load_contract("transaction").field(name).rules.get(keyword)
+    return reason, f"{name}: found {shorten(json.dumps(value))}, breaks {keyword} {shorten(json.dumps(rule))}"
+
+
+def shorten(text: str) -> str:
+    """At most 120 characters of `text`, control characters and lone surrogates escaped."""
+    safe = text.encode("unicode_escape").decode("ascii") if not text.isprintable() else text
+    return safe if len(safe) <= _SHORT else f"{safe[:_SHORT]}... ({len(text)} characters)"
+
+
+def _kind(value: object) -> str:
+    return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
+
+
+def rows(payload: bytes | None) -> Iterator[tuple[str, str, str | None, str]]:
+    """`explain` as a table function: one row."""
+    yield tuple(explain(payload))

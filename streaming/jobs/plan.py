@@ -1,0 +1,74 @@
+"""A Flink job as data: the SQL it is made of and its configuration. Golden files hold every plan."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.addresses import Addresses
+from contracts.settings import Flink
+
+
+@dataclass(frozen=True)
+class Once:
+    """Computes the view `view` once, for every reader of the view `name`; `arrived` is added, as processing time.
+
+    Flink expands a view wherever it is read and does not find the copies again when they hold a correlation: three
+    rules would judge every record three times (26 CPU s per 500,000 records, against 13 with this).
+    """
+
+    view: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"-- once: {self.view} as {self.name}"
+
+
+@dataclass(frozen=True)
+class JobPlan:
+    """`definitions` run first, one by one; the `inserts` together are the job. `options` are Flink's own keys."""
+
+    name: str
+    definitions: tuple[str | Once, ...]
+    inserts: tuple[str, ...]
+    options: dict[str, str]
+
+    def fingerprint(self, addresses: Addresses) -> str:
+        """A hash of what the job does, wherever it runs. State fits only a plan with the fingerprint that wrote it."""
+        text = "\n".join(map(str, (*self.definitions, *self.inserts)))
+        path = addresses.iceberg_catalog_uri.removeprefix("sqlite:///").split("?")[0]
+        places = addresses.to_environment() | {"CATALOG": path}
+        # The longest first: a state folder may have the catalog's name in its path, as `fraud-lakehouse` has.
+        for name, value in sorted(places.items(), key=lambda place: len(place[1]), reverse=True):
+            text = text.replace(value, name)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def job_options(
+    name: str, flink: Flink, *, checkpoints: Path, parallelism: int, checkpoint_ms: int
+) -> dict[str, str]:
+    """The configuration that both jobs share. Times are in milliseconds."""
+    return {
+        "pipeline.name": name,
+        "parallelism.default": str(parallelism),
+        # Operators of one task hand each other the same objects: SQL operators never change their input.
+        "pipeline.object-reuse": "true",
+        "table.local-time-zone": "UTC",
+        "execution.buffer-timeout.interval": f"{flink.buffer_timeout_ms} ms",
+        "state.backend.type": "hashmap",
+        "table.exec.state.ttl": f"{flink.state_hours} h",
+        "execution.checkpointing.interval": f"{checkpoint_ms} ms",
+        "execution.checkpointing.min-pause": f"{min(checkpoint_ms // 2, 1000)} ms",
+        "execution.checkpointing.timeout": "2 min",
+        "execution.checkpointing.dir": (checkpoints / name).as_uri(),
+        "execution.checkpointing.savepoint-dir": (checkpoints / name / "savepoints").as_uri(),
+        # A session cluster forgets its jobs when the JobManager dies; they are resubmitted from these.
+        "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+        "execution.checkpointing.num-retained": "3",
+        "execution.checkpointing.tolerable-failed-checkpoints": "10",
+        # The restored checkpoint belongs to the new job, which deletes it in time.
+        "execution.state-recovery.claim-mode": "CLAIM",
+        # For ever, since a broken world may mend: at once at first, then each time twice as late.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "20 s",
+    }

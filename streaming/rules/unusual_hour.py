@@ -1,0 +1,56 @@
+"""unusual_hour: a considerable amount in the night hours of the transaction's country."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Rule, by_currency, evidence
+from streaming.validation import quote
+
+
+class UnusualHour(Rule):
+    """Hits amounts of at least `minimum_amounts` from `start_hour` (inclusive) to `end_hour` (exclusive) local time.
+
+    The span may pass midnight. `zones` maps countries to IANA time zones; other countries are judged in UTC.
+    """
+
+    kind: Literal["unusual_hour"]
+    start_hour: int = Field(ge=0, le=23)
+    end_hour: int = Field(ge=0, le=24)
+    minimum_amounts: AmountByCurrency
+    zones: dict[str, str] = Field(default_factory=dict, exclude=True)
+
+    @model_validator(mode="after")
+    def _span_is_not_empty(self) -> Self:
+        if self.start_hour == self.end_hour:
+            raise ValueError(f"start_hour and end_hour are both {self.start_hour}: the span is empty")
+        return self
+
+    def hits(self, transactions: str, arrival: str) -> str:
+        zone = "'UTC'"
+        if self.zones:
+            branches = " ".join(f"WHEN {quote(country)} THEN {quote(name)}" for country, name in sorted(self.zones.items()))
+            zone = f"CASE country {branches} ELSE 'UTC' END"
+        utc = "DATE_FORMAT(CAST(event_time AS TIMESTAMP(3)), 'yyyy-MM-dd HH:mm:ss')"
+        both = "AND" if self.start_hour < self.end_hour else "OR"
+        found = evidence(
+            local_hour="CAST(local_hour AS STRING)",
+            start_hour=quote(str(self.start_hour)),
+            end_hour=quote(str(self.end_hour)),
+            time_zone="time_zone",
+            amount="CAST(amount AS STRING)",
+            minimum_amount="CAST(minimum_amount AS STRING)",
+            currency="currency",
+        )
+        return f"""SELECT {HIT_COLUMNS},
+  {found}
+FROM (
+  SELECT t.*, z.time_zone,
+    CAST(SUBSTRING(CONVERT_TZ({utc}, 'UTC', z.time_zone) FROM 12 FOR 2) AS INT) AS local_hour
+  FROM (
+    SELECT *, {by_currency(self.minimum_amounts)} AS minimum_amount FROM {transactions}
+  ) AS t
+  CROSS JOIN UNNEST(ARRAY[{zone}]) AS z(time_zone)
+  WHERE t.amount >= t.minimum_amount
+)
+WHERE local_hour >= {self.start_hour} {both} local_hour < {self.end_hour}"""

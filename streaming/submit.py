@@ -1,0 +1,139 @@
+"""Submits jobs to a running Flink cluster: `python -m streaming.submit alerting lakehouse=<checkpoint>`.
+
+One client for all jobs named, since most of a submission is starting its JVM. A job named with a checkpoint or
+savepoint goes on from it.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import httpx
+import structlog
+import tenacity
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+from pyflink.common import Configuration
+from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.java_gateway import get_gateway
+from pyflink.table import Schema, StreamTableEnvironment
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.errors import ComponentFailed, ConfigError, PipelineError
+from contracts.logs import configure_logs
+from contracts.settings import Settings, load_settings
+from streaming.jobs.alerting import alerting_job
+from streaming.jobs.lakehouse import lakehouse_job
+from streaming.jobs.plan import JobPlan, Once
+from streaming.rules.book import load_rules
+
+log = structlog.get_logger()
+
+
+def plan(name: str, addresses: Addresses, settings: Settings) -> JobPlan:
+    """The plan of the job called `name`. Raises ConfigError for a bad rule file or an unknown job."""
+    paths = settings.paths
+    match name:
+        case names.ALERTING_JOB:
+            return alerting_job(addresses, settings.flink, paths, load_rules())
+        case names.LAKEHOUSE_JOB:
+            return lakehouse_job(addresses, settings.flink, paths)
+        case _:
+            raise ConfigError("streaming.submit", f"no such job: {name}; there are {', '.join(names.JOBS)}")
+
+
+def submit(job: JobPlan, addresses: Addresses, *, restore: str | None) -> str:
+    """Starts the job on the cluster at `addresses`, from the checkpoint `restore` if given. Returns Flink's job id."""
+    host, port = addresses.flink_rest_url.removeprefix("http://").split(":")
+    options = {**job.options, "execution.target": "remote", "rest.address": host, "rest.port": port}
+    if restore:
+        options["execution.state-recovery.path"] = restore
+    environment = _environment(options)
+    for definition in job.definitions:
+        if isinstance(definition, Once):
+            _compute_once(environment, definition)
+        else:
+            environment.execute_sql(definition)
+    statements = environment.create_statement_set()
+    for insert in job.inserts:
+        statements.add_insert_sql(insert)
+    await_cluster(addresses)
+    client = statements.execute().get_job_client()
+    if client is None:
+        raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")
+    return str(client.get_job_id())
+
+
+class _NotReady(Exception):
+    """The cluster has no TaskManager yet, or the broker no topics."""
+
+
+def await_cluster(addresses: Addresses, *, seconds: float = 120) -> None:
+    """Returns once Flink has a TaskManager and Kafka the topics; planning may thus run while they start.
+
+    Raises ComponentFailed after `seconds`.
+    """
+    retry = tenacity.Retrying(
+        wait=tenacity.wait_fixed(0.25),
+        stop=tenacity.stop_after_delay(seconds),
+        retry=tenacity.retry_if_exception_type((httpx.TransportError, KafkaException, _NotReady)),
+        reraise=True,
+    )
+    broker = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
+    try:
+        retry(_look, addresses.flink_rest_url, broker)
+    except (httpx.TransportError, KafkaException, _NotReady) as error:
+        raise ComponentFailed(
+            f"Flink at {addresses.flink_rest_url} or Kafka at {addresses.kafka_bootstrap_servers} was not ready "
+            f"after {seconds:.0f} s: {error}. Look at: pipeline status"
+        ) from error
+
+
+def _look(flink_rest_url: str, broker: AdminClient) -> None:
+    overview = httpx.get(f"{flink_rest_url}/overview", timeout=2)
+    if overview.status_code != httpx.codes.OK or overview.json()["slots-available"] == 0:
+        raise _NotReady("Flink has no free slot")
+    missing = set(names.TOPICS) - set(broker.list_topics(timeout=2).topics)
+    if missing:
+        raise _NotReady(f"no topic {', '.join(sorted(missing))}")
+
+
+def _environment(options: dict[str, str]) -> StreamTableEnvironment:
+    """A table environment whose jobs go to the cluster that `options` name.
+
+    PyFlink's own constructors make a local environment, which runs jobs inside this process whatever the options say.
+    """
+    configuration = Configuration()
+    for key, value in options.items():
+        configuration.set_string(key, value)
+    java = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
+    return StreamTableEnvironment.create(StreamExecutionEnvironment(java(configuration._j_configuration)))
+
+
+def _compute_once(environment: StreamTableEnvironment, once: Once) -> None:
+    """Passes the view through a data stream, which Flink computes once. Rows stay in Flink's own format: no conversion."""
+    table = environment.from_path(once.view)._j_table
+    row_data = get_gateway().jvm.java.lang.Class.forName("org.apache.flink.table.data.RowData")
+    stream = environment._j_tenv.toDataStream(
+        table, table.getResolvedSchema().toPhysicalRowDataType().bridgedTo(row_data)
+    )
+    schema = Schema.new_builder().column_by_expression("arrived", "PROCTIME()").build()
+    environment._j_tenv.createTemporaryView(once.name, stream, schema._j_schema)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """The command line: each argument is a job's name, or name=checkpoint."""
+    configure_logs("jobs")
+    addresses, settings = Addresses.from_environment(), load_settings()
+    settings.paths.checkpoints.mkdir(parents=True, exist_ok=True)
+    for argument in arguments:
+        name, _, restore = argument.partition("=")
+        job = plan(name, addresses, settings)
+        job_id = submit(job, addresses, restore=restore or None)
+        log.info(
+            "job submitted", job=name, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint(addresses)
+        )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,197 @@
+"""What Flink reads and writes, as SQL: the Kafka topics, the Iceberg catalog, and the view that judges every record.
+
+Both jobs read transactions through `judged_view`, so a record has one verdict. Every statement here is text made of
+the contracts; golden files hold it.
+"""
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.schema import load_contract
+from contracts.tables import Table
+from streaming.validation import (
+    VALUE,
+    WELL_PAIRED,
+    canonical_expression,
+    canonical_order,
+    canonical_pattern,
+    fast_pattern,
+    quote,
+)
+
+RAW = "raw_transactions"
+JUDGED = "judged"
+VALID = "valid_transactions"
+JUDGED_ONCE = "judged_once"
+VALID_ONCE = "valid_once"
+ALERTS_IN = "alerts_in"
+ALERTS_OUT = "alerts_out"
+DEAD_LETTERS_OUT = "dead_letters_out"
+
+_FLINK_TYPES = {
+    "string": "STRING",
+    "int": "INT",
+    "long": "BIGINT",
+    "timestamptz": "TIMESTAMP_LTZ(3)",
+    "decimal(14,2)": "DECIMAL(14, 2)",
+    "map<string,string>": "MAP<STRING, STRING>",
+}
+
+
+def flink_type(text: str) -> str:
+    """Flink's name of a column type in the contracts' words. Raises KeyError for one it does not know."""
+    return _FLINK_TYPES[text]
+
+
+def options(pairs: dict[str, str]) -> str:
+    """A WITH clause."""
+    lines = ",\n  ".join(f"{quote(key)} = {quote(value)}" for key, value in pairs.items())
+    return f"WITH (\n  {lines}\n)"
+
+
+def _source_options(*, topic: str, servers: str, group: str) -> dict[str, str]:
+    return {
+        "connector": "kafka",
+        "topic": topic,
+        "properties.bootstrap.servers": servers,
+        "properties.group.id": group,
+        # A restored job goes on from its checkpoint; one without goes on from the offsets it last committed
+        # to the group, and the first one ever begins at the beginning.
+        "scan.startup.mode": "group-offsets",
+        "properties.auto.offset.reset": "earliest",
+        # A topic may be given more partitions while the job runs.
+        "scan.topic-partition-discovery.interval": "60 s",
+        "properties.fetch.max.wait.ms": "100",
+    }
+
+
+def _sink_options(*, topic: str, servers: str) -> dict[str, str]:
+    return {
+        "connector": "kafka",
+        "topic": topic,
+        "properties.bootstrap.servers": servers,
+        # Exactly-once would show a record only when its checkpoint commits. Ids are deterministic instead.
+        "sink.delivery-guarantee": "at-least-once",
+        "properties.linger.ms": "0",
+        "properties.compression.type": "lz4",
+    }
+
+
+_POSITION = """  kafka_topic STRING METADATA FROM 'topic' VIRTUAL,
+  kafka_partition INT METADATA FROM 'partition' VIRTUAL,
+  kafka_offset BIGINT METADATA FROM 'offset' VIRTUAL,
+  kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL"""
+
+
+def raw_source(addresses: Addresses, *, group: str) -> str:
+    """The raw topic, as bytes: nothing is parsed before it is judged, so nothing can fail or be dropped unseen."""
+    kafka = _source_options(topic=names.RAW_TOPIC, servers=addresses.kafka_bootstrap_servers, group=group)
+    return f"""CREATE TEMPORARY TABLE {RAW} (
+  payload BYTES,
+{_POSITION}
+) {options({**kafka, "format": "raw"})}"""
+
+
+def judged_view() -> str:
+    """Every raw record with its verdict: `field_values` are the values of a valid record, NULL for a refused one.
+
+    Each UNNEST of one value keeps Flink from writing that value's expression into every column that uses it: the
+    planner merges projections, and each field would judge the record again.
+    """
+    contract = load_contract("transaction")
+    return f"""CREATE TEMPORARY VIEW {JUDGED} AS
+SELECT r.payload, r.kafka_topic, r.kafka_partition, r.kafka_offset, r.kafka_timestamp,
+  f.fast, v.field_values
+FROM {RAW} AS r
+CROSS JOIN UNNEST(ARRAY[DECODE(r.payload, 'UTF-8')]) AS t(content)
+CROSS JOIN UNNEST(ARRAY[COALESCE(REGEXP(t.content, {quote(fast_pattern(contract))}), FALSE)]) AS f(fast)
+CROSS JOIN UNNEST(ARRAY[
+  CASE WHEN f.fast THEN t.content
+    WHEN ENCODE(t.content, 'UTF-8') = r.payload
+      AND ('{{"v":' || t.content || '}}') IS JSON OBJECT
+      AND REGEXP(t.content, {quote(WELL_PAIRED)})
+    THEN {canonical_expression(contract, "t.content")} END]) AS c(canonical)
+CROSS JOIN UNNEST(ARRAY[
+  CASE WHEN f.fast OR REGEXP(c.canonical, {quote(canonical_pattern(contract))})
+    THEN REGEXP_EXTRACT_ALL(c.canonical, {quote(VALUE)}, 1) END]) AS v(field_values)"""
+
+
+def valid_view(judged: str = JUDGED) -> str:
+    """The valid transactions of the view `judged`, typed, with their position in Kafka."""
+    contract = load_contract("transaction")
+    canonical = {field.name: number for number, field in enumerate(canonical_order(contract), start=1)}
+    columns = []
+    for number, field in enumerate(contract.fields, start=1):
+        value = f"CASE WHEN fast THEN field_values[{number}] ELSE field_values[{canonical[field.name]}] END"
+        if "pattern" not in field.rules and "enum" not in field.rules:
+            escaped = f"field_values[{canonical[field.name]}]"
+            value = f"""CASE WHEN fast THEN field_values[{number}] ELSE JSON_VALUE('{{"v":"' || {escaped} || '"}}', '$.v') END"""
+        columns.append(f"  {_typed(value, field.type)} AS {field.column}")
+    listed = ",\n".join(columns)
+    return f"""CREATE TEMPORARY VIEW {VALID} AS
+SELECT
+{listed},
+  kafka_topic, kafka_partition, kafka_offset, kafka_timestamp
+FROM {judged} WHERE field_values IS NOT NULL"""
+
+
+def _typed(value: str, column_type: str) -> str:
+    match column_type:
+        case "string":
+            return value
+        case "timestamptz":  # RFC 3339 with milliseconds; the session's time zone is UTC
+            return f"CAST(TO_TIMESTAMP({value}, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS TIMESTAMP_LTZ(3))"
+        case other:
+            return f"CAST({value} AS {flink_type(other)})"
+
+
+def _columns(contract_columns: list[tuple[str, str]]) -> str:
+    return ",\n".join(f"  `{name}` {flink_type(column_type)}" for name, column_type in contract_columns)
+
+
+def _json_options() -> dict[str, str]:
+    return {"value.format": "json", "value.json.timestamp-format.standard": "ISO-8601"}
+
+
+def alert_sink(addresses: Addresses) -> str:
+    """The alerts topic, keyed by account."""
+    kafka = _sink_options(topic=names.ALERT_TOPIC, servers=addresses.kafka_bootstrap_servers)
+    keyed = {"key.format": "raw", "key.fields": "account_id"}
+    columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
+    return f"CREATE TEMPORARY TABLE {ALERTS_OUT} (\n{columns}\n) {options({**kafka, **keyed, **_json_options()})}"
+
+
+def alert_source(addresses: Addresses, *, group: str) -> str:
+    """The alerts topic, for storing."""
+    kafka = _source_options(topic=names.ALERT_TOPIC, servers=addresses.kafka_bootstrap_servers, group=group)
+    columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
+    return (
+        f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n{columns},\n{_POSITION},\n  arrived AS PROCTIME()\n) "
+        f"{options({**kafka, **_json_options()})}"
+    )
+
+
+def dead_letter_sink(addresses: Addresses) -> str:
+    """The dead-letter topic."""
+    kafka = _sink_options(topic=names.DEAD_LETTER_TOPIC, servers=addresses.kafka_bootstrap_servers)
+    columns = _columns([(field.name, field.type) for field in load_contract("dead-letter").fields])
+    return f"CREATE TEMPORARY TABLE {DEAD_LETTERS_OUT} (\n{columns}\n) {options({**kafka, **_json_options()})}"
+
+
+def lake_catalog(addresses: Addresses) -> str:
+    """The Iceberg catalog, shared with Python through the same SQLite file."""
+    path = addresses.iceberg_catalog_uri.removeprefix("sqlite:///").split("?")[0]
+    settings = {
+        "type": "iceberg",
+        "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
+        # The busy timeout: Python's maintenance may hold the file for a moment.
+        "uri": f"jdbc:sqlite:{path}?journal_mode=WAL&busy_timeout=10000",
+        # The layout PyIceberg reads and writes.
+        "jdbc.schema-version": "V1",
+        "warehouse": addresses.iceberg_warehouse,
+    }
+    return f"CREATE CATALOG {addresses.iceberg_catalog_name} {options(settings)}"
+
+
+def lake_table(table: Table) -> str:
+    """The full name of an Iceberg table."""
+    return f"`{names.CATALOG}`.`{names.NAMESPACE}`.`{table.name}`"
