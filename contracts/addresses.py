@@ -48,6 +48,8 @@ class Addresses:
             return cls(**json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise NotRunning(f"no pipeline was started in {state}. Start one: pipeline up") from None
+        except (ValueError, TypeError) as error:
+            raise NotRunning(f"{path} is not what this version writes ({error}). Start anew: pipeline up") from error
 
     def write(self) -> None:
         """Leaves them in the state folder for `read`, replacing what was there in one step."""

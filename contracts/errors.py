@@ -58,7 +58,7 @@ class PortTaken(MachineError):
         by = f" by {holder}" if holder else ""
         super().__init__(
             f"port {port} ({purpose}) is in use{by}. Stop that program, or choose another port: "
-            f"{variable}={port + 1} pipeline up ({variable}=0 takes any free one)."
+            f"{variable}=0 pipeline up (0 takes any free one)."
         )
 
 

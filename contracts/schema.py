@@ -69,6 +69,8 @@ def load_contract(name: ContractName) -> Contract:
         raise ConfigError(path, f"not JSON: {error}") from error
     if not isinstance(schema, dict) or schema.get("type") != "object" or not isinstance(schema.get("properties"), dict):
         raise ConfigError(path, "a contract is a JSON Schema of type object with properties")
+    if bare := [key for key, rules in schema["properties"].items() if not isinstance(rules, dict)]:
+        raise ConfigError(path, "a field's rules are a mapping", path=f"properties.{bare[0]}")
     required = set(schema.get("required", ()))
     unknown = required - set(schema["properties"])
     if unknown:

@@ -44,11 +44,13 @@ def explain(error: ValidationError, path: Path, tree: yaml.Node | None) -> Confi
     reason = first["msg"]
     if first["type"] == "extra_forbidden":
         reason = "unknown key; see the comments in this file's original for the ones there are"
-    elif first["type"] == "value_error" and isinstance(first["input"], Mapping):
-        reason = reason.removeprefix("Value error, ")  # a rule over several keys, which names them itself
+    elif first["type"] == "value_error" and isinstance(first["input"], Mapping | list):
+        reason = reason.removeprefix("Value error, ")  # a rule over several values, which names them itself
     elif first["type"] != "missing":
         reason = f"{reason.removeprefix('Value error, ')} (found {_short(first['input'])})"
-    return ConfigError(path, reason, path=".".join(map(str, location)), line=_line(tree, location))
+    # pydantic puts "[key]" behind a key that is wrong itself.
+    named = ".".join(str(step) for step in location if step != "[key]")
+    return ConfigError(path, reason, path=named, line=_line(tree, location))
 
 
 def _compose(path: Path) -> yaml.Node | None:
@@ -61,14 +63,18 @@ def _compose(path: Path) -> yaml.Node | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(path, f"cannot be read: {error}") from error
     try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise ConfigError(path, "YAML aliases are not allowed here: write the value out")
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                line = event.start_mark.line + 1
+                raise ConfigError(path, "YAML aliases are not allowed here: write the value out", line=line)
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(path, f"not YAML: {error.problem}", line=mark.line + 1 if mark else None) from error
     except yaml.YAMLError as error:
         raise ConfigError(path, f"not YAML: {error}") from error
+    except RecursionError:
+        raise ConfigError(path, "nested too deeply for a configuration file") from None
 
 
 def _plain(path: Path, tree: yaml.Node | None) -> Any:

@@ -73,7 +73,7 @@ def examine(
         jobs = pool.submit(_jobs, flink)
         components = [
             _component(process, verdicts[process.name].result() if process.name in verdicts else None, memory=memory)
-            for process in processes
+            for process in sorted(processes, key=lambda process: names.COMPONENTS.index(process.name))
         ]
         keeper_up = next((process.up_seconds for process in processes if process.name == names.JOB_KEEPER), 0)
         return (*components, *(_impatient(job, keeper_up) for job in jobs.result()))

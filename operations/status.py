@@ -163,7 +163,7 @@ def _table(table: Table, name: str, now: datetime) -> TableStatus:
     newest = current_snapshot(table)
     if newest is None:
         return TableStatus(name, 0, 0, 0, None)
-    age = (now - newest.committed_at).total_seconds()
+    age = max(0.0, (now - newest.committed_at).total_seconds())
     return TableStatus(name, newest.total_rows or 0, newest.total_files or 0, newest.total_bytes or 0, round(age, 1))
 
 

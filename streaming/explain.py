@@ -6,6 +6,7 @@ and the record is kept under `validator_disagreement`, never dropped.
 
 import base64
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +15,12 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 from contracts.schema import load_contract
 
 _SHORT = 120
-_DEEPEST = 64
+# What Flink's JSON parser takes of one number; it refuses the record of a longer one, known field or not.
+_LONGEST_NUMBER = 1000
+# JSON's way to write half a character. Escaped backslashes and whole pairs are consumed first, so that a match's group is lone.
+_LONE_SURROGATE = re.compile(
+    r"\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 _REASON_OF_KEYWORD = {
     "required": "missing_field",
@@ -55,21 +61,48 @@ def explain(payload: bytes | None) -> Explanation:
 
 def _judge(text: str) -> tuple[str, str]:
     try:
-        record = json.loads(text, parse_constant=_refuse_constant)
+        record = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_fraction)
     except RecursionError:
-        return "too_large", f"nested deeper than {_DEEPEST} levels"
+        return "too_large", f"nested too deeply to be read: {shorten(text)}"
+    except _LongNumber as error:
+        return "too_large", f"a number of {error} characters, more than {_LONGEST_NUMBER}: {shorten(text)}"
     except ValueError as error:
         return "malformed_json", f"not JSON: {error}; found {shorten(text)}"
+    if half := _lone_surrogate(text):
+        return "malformed_json", f"{half} is half of a character, without its other half: {shorten(text)}"
     if not isinstance(record, dict):
         return "not_an_object", f"a transaction is an object, found {_kind(record)}: {shorten(text)}"
-    faults = sorted(_validator().iter_errors(record), key=_rank)
+    try:
+        faults = sorted(_validator().iter_errors(record), key=_rank)
+    except ValueError:  # jsonschema-rs copies a value that breaks a rule, to a depth of 255
+        return "too_large", f"nested too deeply to be judged: {shorten(text)}"
     if not faults:
         return "validator_disagreement", f"the stream refused what the contract accepts: {shorten(text)}"
     return _describe(faults[0], record)
 
 
+class _LongNumber(Exception):
+    """A number longer than `_LONGEST_NUMBER`; its length."""
+
+
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _LONGEST_NUMBER:
+        raise _LongNumber(len(digits))
+    return int(digits)
+
+
+def _fraction(text: str) -> float:
+    if len(text) > _LONGEST_NUMBER:
+        raise _LongNumber(len(text))
+    return float(text)
+
+
+def _lone_surrogate(text: str) -> str | None:
+    return next((found[1] for found in _LONE_SURROGATE.finditer(text) if found[1]), None)
 
 
 _VALIDATOR: list[Draft202012Validator] = []

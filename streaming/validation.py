@@ -30,7 +30,15 @@ _PLAIN = r'[^"\\\x00-\x1F\uFFFD]'
 # ... and as Jackson writes it.
 _CANONICAL = r'(?:[^"\\]|\\(?:["\\bfnrt]|u00[01][0-9A-F]))'
 
-_SUPPORTED = frozenset({"type", "description", "format", "pattern", "enum", "minLength", "maxLength", "x-column", "x-type"})
+# What one field may have beside its type: one set, or a part of it.
+_ANNOTATIONS = frozenset({"type", "description", "x-column", "x-type"})
+_EXPRESSIBLE = (frozenset({"pattern", "format"}), frozenset({"enum"}), frozenset({"minLength", "maxLength"}))
+_TOP_LEVEL = frozenset({"$schema", "$id", "title", "description", "type", "properties", "required"})
+# The part of regular expressions that means the same to JSON Schema and to Java and never matches a quote, a
+# backslash or a control character, which the text of a record shows escaped.
+_PATTERN = re.compile(
+    r"\^(?:[A-Za-z0-9 _,:;@/#-]|\\[.+*?()|$]|\[(?:[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9]|[A-Za-z0-9 _.,:;@/#+])+-?\]|\((?:\?[:!=])?|\)|[*+?]|\{[0-9]+(?:,[0-9]*)?\}|[|$])*\$"
+)
 
 # No lone surrogate in the whole text: Java would store a question mark in its place.
 WELL_PAIRED = (
@@ -43,12 +51,14 @@ VALUE = r'": ?"((?:[^"\\]++|\\.)*+)"'
 
 def fast_pattern(contract: Contract) -> str:
     """The pattern of a record written in the contract's order with compact or `json.dumps` spacing."""
+    _refuse_inexpressible(contract)
     members = ", ?".join(f'"{field.name}": ?"{_content(field, _PLAIN)}"' for field in contract.fields)
     return rf"^\{{{members}\}}\z"
 
 
 def canonical_pattern(contract: Contract) -> str:
     """The pattern of the text that `canonical_expression` yields for a valid record."""
+    _refuse_inexpressible(contract)
     members = ",".join(f'"{field.name}":"{_content(field, _CANONICAL)}"' for field in canonical_order(contract))
     return rf"^\{{{members}\}}\z"
 
@@ -69,18 +79,31 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _refuse_inexpressible(contract: Contract) -> None:
+    if unknown := sorted(set(contract.schema) - _TOP_LEVEL):
+        path = config_folder() / "contracts" / f"{contract.name}.schema.json"
+        raise ConfigError(path, "this rule cannot be judged in the stream", path=unknown[0])
+
+
 def _content(field: Field, character: str) -> str:
     """The pattern of what stands between the quotes of `field`'s value. Raises ConfigError for a rule it cannot express."""
     rules = field.rules
     if rules.get("type") != "string":
         raise _refusal(field, "type", f"{rules.get('type')!r} cannot be judged in the stream; a transaction's fields are strings")
-    if unknown := sorted(set(rules) - _SUPPORTED):
+    if not field.required:
+        raise _refusal(field, "required", "an optional field cannot be judged in the stream; list it under required")
+    asked = set(rules) - _ANNOTATIONS
+    if unknown := sorted(asked - frozenset().union(*_EXPRESSIBLE)):
         raise _refusal(field, unknown[0], "this rule cannot be judged in the stream")
+    if not any(asked <= together for together in _EXPRESSIBLE):
+        raise _refusal(field, max(asked), f"{' and '.join(sorted(asked))} cannot be judged together in the stream")
+    if "format" in asked and "pattern" not in asked:
+        raise _refusal(field, "format", "a format needs the pattern of how it is written here beside it")
     if "enum" in rules:
         return _alternatives(rules["enum"])
     if "pattern" in rules:
         return _real(field) + _between_quotes(field)
-    return f"{character}{{{rules.get('minLength', 0)},{rules.get('maxLength', 65535)}}}+"
+    return f"{character}{{{rules.get('minLength', 0)},{rules.get('maxLength', '')}}}+"
 
 
 def _real(field: Field) -> str:
@@ -96,18 +119,33 @@ def _real(field: Field) -> str:
 def _between_quotes(field: Field) -> str:
     """A JSON Schema pattern, which sees the value alone, as one that sees the quote behind it."""
     pattern: str = field.rules["pattern"]
-    if not (pattern.startswith("^") and pattern.endswith("$")):
+    if not (pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith(r"\$")):
         raise _refusal(field, "pattern", "a pattern must be anchored at both ends, ^...$")
+    if not _PATTERN.fullmatch(pattern):
+        raise _refusal(
+            field, "pattern", "write it with letters, digits, [...], (...), |, ?, *, + and {m,n} alone; a point as \\."
+        )
+    if _alternates_at_top(pattern):
+        raise _refusal(field, "pattern", "put the alternatives into a group, ^(?:...|...)$: else each is anchored at one end")
     if re.search(r"(?<!\\)(?:\)[*+]|\)\{[0-9]+,\})(?!\+)", pattern):
         raise _refusal(field, "pattern", "an unbounded repeated group overflows Java's stack on long records; bound it")
     return re.sub(r"(?<!\\)\$", '(?=")', pattern.removeprefix("^").removesuffix("$"))
+
+
+def _alternates_at_top(pattern: str) -> bool:
+    depth = 0
+    for token in re.findall(r"\\.|\[[^\]]*\]|.", pattern):
+        depth += (token == "(") - (token == ")")
+        if token == "|" and depth == 0:
+            return True
+    return False
 
 
 def _alternatives(values: Iterable[str]) -> str:
     """One of `values`, sharing first letters: 249 countries cost one look at each letter."""
     tree: dict[str, set[str]] = {}
     for value in values:
-        if not re.fullmatch(r"[A-Za-z0-9_ -]+", value):
+        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_ -]+", value):
             raise ConfigError(config_folder() / "contracts", f"enum value {value!r} needs an escape", path="enum")
         tree.setdefault(value[0], set()).add(value[1:])
     branches = (

@@ -1,12 +1,17 @@
 """The embedded pipeline put together: which processes there are, in which order, with which environment."""
 
 import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import names
 from contracts.addresses import Addresses
+from contracts.errors import ComponentFailed
 from contracts.paths import PROJECT, config_folder
 from contracts.settings import Settings
 from operations.embedded.broker import Broker
@@ -20,6 +25,27 @@ from operations.ports import Ports
 _CLIENT_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx512m"
 # The control plane yields to the stream wherever both want a core.
 _CONTROL_PLANE_NICE = 10
+
+
+@contextmanager
+def _dagster_storage(home: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Makes Dagster's databases the first time, beside what else is prepared.
+
+    Its daemon and its webserver would each make them, and where both do so at once neither starts again
+    ("alembic_version has more than one head"). Raises ComponentFailed.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "dagster.yaml").write_bytes((config_folder() / "dagster.yaml").read_bytes())
+    if (home / "history").exists():
+        yield
+        return
+    command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as maker:
+        yield
+        words, _ = maker.communicate(timeout=120)
+    if maker.returncode != 0:
+        shutil.rmtree(home / "history", ignore_errors=True)
+        raise ComponentFailed(f"Dagster could not make its databases in {home}: {words.strip()}")
 
 
 @dataclass(frozen=True)
@@ -54,11 +80,11 @@ class Stack:
             paths, java, flink_jars(), hadoop_jars(), self.settings.flink, self.ports.flink_rest, self.ports.flink_rpc
         )
         paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        broker.prepare()
-        flink.prepare()
-        paths.dagster.mkdir(exist_ok=True)
-        (paths.dagster / "dagster.yaml").write_bytes((config_folder() / "dagster.yaml").read_bytes())
-        return self._programs(broker, flink), self._environment(flink)
+        environment = self._environment(flink)
+        with _dagster_storage(paths.dagster, environment):
+            broker.prepare()
+            flink.prepare()
+        return self._programs(broker, flink), environment
 
     def _programs(self, broker: Broker, flink: FlinkCluster) -> tuple[Program, ...]:
         def dagster(name: str, *command: str) -> Program:

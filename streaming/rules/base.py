@@ -26,14 +26,13 @@ def _text_only(value: object) -> object:
 Money = Annotated[Decimal, BeforeValidator(_text_only), Field(ge=0, max_digits=14, decimal_places=2)]
 
 
-def _known_currencies(amounts: dict[str, Decimal]) -> dict[str, Decimal]:
-    known = load_contract("transaction").field("currency").rules["enum"]
-    if unknown := sorted(set(amounts) - set(known)):
-        raise ValueError(f"no such currency in the contract: {', '.join(unknown)}")
-    return amounts
+def _known_currency(code: str) -> str:
+    if code not in load_contract("transaction").field("currency").rules["enum"]:
+        raise ValueError("no such currency in the contract")
+    return code
 
 
-AmountByCurrency = Annotated[dict[str, Money], Field(min_length=1), AfterValidator(_known_currencies)]
+AmountByCurrency = Annotated[dict[Annotated[str, AfterValidator(_known_currency)], Money], Field(min_length=1)]
 
 
 class Rule(BaseModel):

@@ -1,12 +1,11 @@
 """The rule book: `config/alerting-rules.yaml` as typed rules. A new kind is one file and one entry in `AnyRule`."""
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from contracts.errors import ConfigError
 from contracts.paths import config_folder
 from contracts.schema import load_contract
 from contracts.yaml_files import load_yaml
@@ -17,35 +16,41 @@ from streaming.rules.unusual_hour import UnusualHour
 AnyRule = Annotated[HighValue | RapidActivity | UnusualHour, Field(discriminator="kind")]
 
 
+def _known_country(code: str) -> str:
+    if code not in load_contract("transaction").field("country").rules["enum"]:
+        raise ValueError("no such country in the contract")
+    return code
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
+        raise ValueError("no such time zone") from None
+    return name
+
+
+Country = Annotated[str, AfterValidator(_known_country)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
 class RuleBook(BaseModel):
     """Every rule, enabled or not, in the order of the file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    time_zones: dict[str, str] = Field(default_factory=dict)
+    time_zones: dict[Country, Zone] = Field(default_factory=dict)
     rules: tuple[AnyRule, ...] = Field(min_length=1)
 
-    @field_validator("time_zones")
+    @field_validator("rules")
     @classmethod
-    def _zones_exist(cls, zones: dict[str, str]) -> dict[str, str]:
-        countries = load_contract("transaction").field("country").rules["enum"]
-        for country, zone in zones.items():
-            if country not in countries:
-                raise ValueError(f"no such country in the contract: {country}")
-            try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError):
-                raise ValueError(f"{country}: no such time zone: {zone}") from None
-        return zones
-
-    @model_validator(mode="after")
-    def _ids_are_unique(self) -> Self:
-        seen: set[str] = set()
-        for rule in self.rules:
-            if rule.id in seen:
+    def _can_run(cls, rules: tuple[AnyRule, ...]) -> tuple[AnyRule, ...]:
+        for number, rule in enumerate(rules):
+            if rule.id in {other.id for other in rules[:number]}:
                 raise ValueError(f"two rules are called {rule.id}")
-            seen.add(rule.id)
-        return self
+        if not any(rule.enabled for rule in rules):
+            raise ValueError("no rule is enabled; enable at least one")
+        return rules
 
     @property
     def in_force(self) -> tuple[AnyRule, ...]:
@@ -66,8 +71,4 @@ def load_rules(folder: Path | None = None) -> RuleBook:
 
     Raises ConfigError with file, line and reason; also where no rule is enabled, since there is nothing to run.
     """
-    path = (folder or config_folder()) / "alerting-rules.yaml"
-    book = load_yaml(path, RuleBook)
-    if not book.in_force:
-        raise ConfigError(path, "no rule is enabled; enable at least one", path="rules")
-    return book
+    return load_yaml((folder or config_folder()) / "alerting-rules.yaml", RuleBook)

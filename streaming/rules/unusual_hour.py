@@ -2,7 +2,7 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Rule, by_currency, evidence
 from streaming.validation import quote
@@ -19,6 +19,11 @@ class UnusualHour(Rule):
     end_hour: int = Field(ge=0, le=24)
     minimum_amounts: AmountByCurrency
     zones: dict[str, str] = Field(default_factory=dict, exclude=True)
+
+    @field_validator("zones", mode="before")
+    @classmethod
+    def _zones_are_not_the_rules(cls, zones: object) -> object:
+        raise ValueError("unknown key; time zones stand at the top of the file, under time_zones")
 
     @model_validator(mode="after")
     def _span_is_not_empty(self) -> Self:

@@ -1,0 +1,28 @@
+"""What every test may use: golden files. `pytest --update-golden` rewrites them; read the difference before committing."""
+
+from collections.abc import Callable
+
+import pytest
+
+from contracts.paths import PROJECT
+
+Golden = Callable[[str, str], None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files instead of comparing with them")
+
+
+@pytest.fixture
+def golden(pytestconfig: pytest.Config) -> Golden:
+    """Compares a text with the golden file of this name (a path under tests/golden)."""
+
+    def compare(name: str, text: str) -> None:
+        path = PROJECT / "tests" / "golden" / name
+        if pytestconfig.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        expected = path.read_text(encoding="utf-8") if path.exists() else ""
+        assert text == expected, f"differs from {path.relative_to(PROJECT)}; if that is wanted: pytest --update-golden"
+
+    return compare

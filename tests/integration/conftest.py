@@ -1,0 +1,87 @@
+"""The real pipeline for integration tests: started by its own command line, on free ports, in a temporary folder."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from contracts.addresses import Addresses
+from contracts.paths import PROJECT
+
+_FREE_PORTS = {
+    f"PIPELINE_{name}": "0"
+    for name in (
+        "KAFKA__PORT", "KAFKA__CONTROLLER_PORT", "FLINK__REST_PORT", "FLINK__RPC_PORT", "DAGSTER__PORT",
+        "DAGSTER__CODE_PORT",
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CommandLine:
+    """`pipeline` for one state folder, as a user calls it."""
+
+    state: Path
+    environment: dict[str, str]
+
+    def __call__(self, *arguments: str, check: bool = True, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
+        """Runs `pipeline` with `arguments`; with `check` any exit code but 0 fails the test, with what was printed."""
+        done = subprocess.run(
+            [sys.executable, "-m", "operations.cli", *arguments],
+            capture_output=True, text=True, timeout=timeout, env=self.environment, cwd=PROJECT, check=False,
+        )  # fmt: skip
+        if check and done.returncode != 0:
+            pytest.fail(f"pipeline {' '.join(arguments)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows that `pipeline query` prints."""
+        return [json.loads(line) for line in self("query", "--output", "json", sql).stdout.splitlines()]
+
+    def processes(self) -> dict[str, int]:
+        """Process ids by component."""
+        status = json.loads(self("status", "--json", check=False).stdout)
+        return {component["name"]: component["pid"] for component in status["components"] if component["pid"]}
+
+    def addresses(self) -> Addresses:
+        """Where the pipeline of this state folder is."""
+        return Addresses.read(self.state)
+
+    def survivors(self) -> list[str]:
+        """Command lines of the pipeline's processes that are alive."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                environment = process.environ()
+                if environment.get("PIPELINE_STATE") == str(self.state) and "PIPELINE_SESSION" in environment:
+                    found.append(" ".join(process.cmdline())[:120])
+            except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                continue
+        return found
+
+
+def command_line(state: Path, **settings: str) -> CommandLine:
+    """A command line for the state folder `state`, on free ports."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTHONDONT"))}
+    kept = {name: value for name, value in os.environ.items() if name == "PIPELINE_CACHE"}
+    return CommandLine(state, {**inherited, **kept, **_FREE_PORTS, "PIPELINE_STATE": str(state), **settings})
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A pipeline that runs without its generator; ended after the module's last test."""
+    command = command_line(tmp_path_factory.mktemp("pipeline").resolve())
+    try:
+        command("up", "--detach", "--no-generator")
+        yield command
+    finally:
+        command("down", check=False)
+        left = command.survivors()
+    assert not left, f"processes outlived `pipeline down`: {left}"
