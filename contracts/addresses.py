@@ -68,6 +68,7 @@ class Addresses:
             dagster_url=f"http://127.0.0.1:{dagster_port}",
             iceberg_catalog_uri=f"sqlite:///{state.catalog}?timeout=30",
             iceberg_catalog_name=names.CATALOG,
-            iceberg_warehouse=state.warehouse.as_uri(),
+            # Not as_uri(): Iceberg takes the path as it stands, and would make a folder called "a%20b" beside "a b".
+            iceberg_warehouse=f"file://{state.warehouse}",
             pipeline_state=str(state.root),
         )

@@ -68,7 +68,11 @@ class Settings(BaseSettings):
     """The whole tree. Frozen; paths are absolute."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix=PREFIX, env_nested_delimiter="__", case_sensitive=False,
+        extra="forbid",
+        frozen=True,
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        case_sensitive=False,
         # `PIPELINE_STATE= pipeline reset` means the default, not the folder that holds the project.
         env_ignore_empty=True,
     )

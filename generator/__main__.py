@@ -10,10 +10,10 @@ import typer
 
 from contracts import names
 from contracts.errors import PipelineError
+from contracts.logs import configure_logs
 from contracts.settings import load_settings
 from generator.config import load_config
 from generator.ledger import Ledger
-from contracts.logs import configure_logs
 from generator.pace import pace_of
 from generator.publisher import Publisher, producer_settings
 from generator.run import Run, Stop, batch_size

@@ -7,6 +7,8 @@ import tenacity
 
 from contracts import names
 from pipeline_assets.lib.flink_rest import job_statuses
+from streaming.checkpoints import savepoint_folder
+from streaming.jobs.plan import FINGERPRINT
 
 
 def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> bool:
@@ -16,7 +18,7 @@ def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> boo
     Raises NotRunning or httpx.HTTPError where Flink does not answer.
     """
     requests = {
-        job.job_id: _stop(client, job.job_id, checkpoints / job.name / "savepoints")
+        job.job_id: _stop(client, job.job_id, savepoint_folder(checkpoints, job.name, _fingerprint(client, job.job_id)))
         for job in job_statuses(client, names.JOBS)
         if job.running
     }
@@ -27,6 +29,12 @@ def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> boo
         retry_error_callback=lambda _: False,
     )
     return bool(retry(lambda: all(_is_done(client, job, request) for job, request in requests.items())))
+
+
+def _fingerprint(client: httpx.Client, job_id: str) -> str:
+    answer = client.get(f"/jobs/{job_id}/config")
+    answer.raise_for_status()
+    return str(answer.json()["execution-config"]["user-config"][FINGERPRINT])
 
 
 def _stop(client: httpx.Client, job_id: str, folder: Path) -> str:

@@ -17,14 +17,15 @@ from confluent_kafka import KafkaException
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import NotRunning
+from contracts.errors import ComponentFailed, NotRunning, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import Settings, load_settings
 from lake.catalog import open_catalog
 from lake.tables import create_tables
 from operations.topics import create_topics
-from pipeline_assets.lib.flink_rest import job_statuses, taskmanagers
+from pipeline_assets.lib.flink_rest import job_statuses
 from streaming.checkpoints import newest_restore_point
+from streaming.jobs.catalogue import job_plan
 
 log = structlog.get_logger()
 
@@ -45,7 +46,7 @@ class Keeper:
     def run(self) -> None:
         """Prepares, submits, watches; returns never."""
         create_tables(open_catalog(self.addresses))
-        client = self._submission(names.JOBS)
+        client: subprocess.Popen[bytes] | None = self._submission(self._missing())
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
@@ -63,29 +64,51 @@ class Keeper:
             time.sleep(_LOOK_SECONDS)
 
     def _missing(self) -> tuple[str, ...]:
-        """The jobs that Flink does not know, or knows to have ended; none while it does not answer."""
+        """The jobs that Flink does not know, or knows to have ended; all while it does not answer.
+
+        The client waits for Flink before it submits, and then looks once more: while Flink starts, it plans.
+        """
         try:
-            if not taskmanagers(self.flink):
-                return ()
             alive = {job.name for job in job_statuses(self.flink, names.JOBS) if not job.ended}
         except NotRunning:
-            return ()
+            alive = set()
         return tuple(name for name in names.JOBS if name not in alive)
 
-    def _submission(self, jobs: tuple[str, ...]) -> "subprocess.Popen[bytes]":
-        """Starts the client that submits `jobs`, each from its newest restore point."""
-        arguments = []
-        for name in jobs:
-            point = newest_restore_point(self.settings.paths.checkpoints, name)
-            arguments.append(f"{name}={point.path.as_uri()}" if point else name)
+    def _submission(self, jobs: tuple[str, ...]) -> "subprocess.Popen[bytes] | None":
+        """Starts the client that submits `jobs`, if any, each from where it stopped."""
+        if not jobs:
+            return None
+        arguments = [self._argument(name) for name in jobs]
         log.info("submitting", jobs=arguments)
         return subprocess.Popen([sys.executable, "-m", "streaming.submit", *arguments])
+
+    def _argument(self, name: str) -> str:
+        point = newest_restore_point(self.settings.paths.checkpoints, name)
+        if point is None:
+            return name
+        fingerprint = job_plan(name, self.addresses, self.settings).fingerprint(self.addresses)
+        if point.fingerprint == fingerprint:
+            return f"{name}={point.path.as_uri()}"
+        if name == names.LAKEHOUSE_JOB:
+            # Without its state the job could not tell which of the last rows were committed.
+            raise ComponentFailed(
+                f"the plan of the job {name} has changed since its newest checkpoint, {point.path} (fingerprint "
+                f"{point.fingerprint}, now {fingerprint}). Put the former contracts and version back, or begin afresh "
+                "with `pipeline reset`"
+            )
+        # The rules have changed. What was read is known to Kafka; windows of the new rules begin empty.
+        log.info("rules changed, going on from the committed offsets", job=name, fingerprint=fingerprint)
+        return name
 
 
 def main() -> None:
     """Runs the keeper of the pipeline that the environment names."""
     configure_logs("jobs")
-    Keeper(Addresses.from_environment(), load_settings()).run()
+    try:
+        Keeper(Addresses.from_environment(), load_settings()).run()
+    except PipelineError as error:
+        log.error("the jobs are not kept", error=type(error).__name__, reason=str(error))
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

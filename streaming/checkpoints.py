@@ -1,4 +1,8 @@
-"""Finds what a job can go on from: its newest retained checkpoint or savepoint in the state folder."""
+"""Where a job's checkpoints lie, and what it can go on from.
+
+Under the checkpoints folder: `<job>/<fingerprint of its plan>/`, then Flink's own `<job id>/chk-<n>/` and
+`savepoints/savepoint-<...>/`. The fingerprint is there because state fits only the plan that wrote it.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,15 +13,29 @@ class RestorePoint:
     """A completed checkpoint or savepoint. `written_at` is its time in seconds since the epoch, UTC."""
 
     path: Path
+    fingerprint: str
     written_at: float
 
 
+def checkpoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
+    """Where Flink puts the checkpoints of `job` while its plan has that fingerprint."""
+    return checkpoints / job / fingerprint
+
+
+def savepoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
+    """Where the savepoints of an orderly end go."""
+    return checkpoint_folder(checkpoints, job, fingerprint) / "savepoints"
+
+
 def newest_restore_point(checkpoints: Path, job: str) -> RestorePoint | None:
-    """The newest one of `job` under the folder `checkpoints`; None where it never completed one.
+    """The newest one of `job`, whatever plan wrote it; None where it never completed one.
 
     Flink writes `_metadata` last, so a checkpoint that was cut short has none.
     """
-    folder = checkpoints / job
-    found = [*folder.glob("*/chk-*/_metadata"), *folder.glob("savepoints/savepoint-*/_metadata")]
-    points = (RestorePoint(path.parent, path.stat().st_mtime) for path in found)
+    points = [
+        RestorePoint(metadata.parent, plan.name, metadata.stat().st_mtime)
+        for plan in (checkpoints / job).glob("*/")
+        for pattern in ("*/chk-*/_metadata", "savepoints/savepoint-*/_metadata")
+        for metadata in plan.glob(pattern)
+    ]
     return max(points, key=lambda point: point.written_at, default=None)

@@ -6,6 +6,7 @@ savepoint goes on from it.
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import httpx
 import structlog
@@ -19,33 +20,32 @@ from pyflink.table import Schema, StreamTableEnvironment
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import ComponentFailed, ConfigError, PipelineError
+from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
-from contracts.settings import Settings, load_settings
-from streaming.jobs.alerting import alerting_job
-from streaming.jobs.lakehouse import lakehouse_job
-from streaming.jobs.plan import JobPlan, Once
-from streaming.rules.book import load_rules
+from contracts.settings import load_settings
+from streaming.checkpoints import checkpoint_folder
+from streaming.jobs.catalogue import job_plan
+from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
 
 log = structlog.get_logger()
 
 
-def plan(name: str, addresses: Addresses, settings: Settings) -> JobPlan:
-    """The plan of the job called `name`. Raises ConfigError for a bad rule file or an unknown job."""
-    paths = settings.paths
-    match name:
-        case names.ALERTING_JOB:
-            return alerting_job(addresses, settings.flink, paths, load_rules())
-        case names.LAKEHOUSE_JOB:
-            return lakehouse_job(addresses, settings.flink, paths)
-        case _:
-            raise ConfigError("streaming.submit", f"no such job: {name}; there are {', '.join(names.JOBS)}")
+def submit(job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: str | None) -> str | None:
+    """Starts the job on the cluster at `addresses`, from the checkpoint `restore` if given.
 
-
-def submit(job: JobPlan, addresses: Addresses, *, restore: str | None) -> str:
-    """Starts the job on the cluster at `addresses`, from the checkpoint `restore` if given. Returns Flink's job id."""
+    Returns Flink's job id; None where a job of this name already runs.
+    """
     host, port = addresses.flink_rest_url.removeprefix("http://").split(":")
-    options = {**job.options, "execution.target": "remote", "rest.address": host, "rest.port": port}
+    fingerprint = job.fingerprint(addresses)
+    options = {
+        **job.options,
+        "execution.target": "remote",
+        "rest.address": host,
+        "rest.port": port,
+        "execution.checkpointing.dir": checkpoint_folder(checkpoints, job.name, fingerprint).as_uri(),
+        # Shown by Flink beside the job, and read back where it is stopped with a savepoint.
+        "pipeline.global-job-parameters": f"{FINGERPRINT}:{fingerprint}",
+    }
     if restore:
         options["execution.state-recovery.path"] = restore
     environment = _environment(options)
@@ -58,6 +58,8 @@ def submit(job: JobPlan, addresses: Addresses, *, restore: str | None) -> str:
     for insert in job.inserts:
         statements.add_insert_sql(insert)
     await_cluster(addresses)
+    if job.name in _alive(addresses.flink_rest_url):
+        return None
     client = statements.execute().get_job_client()
     if client is None:
         raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")
@@ -98,6 +100,11 @@ def _look(flink_rest_url: str, broker: AdminClient) -> None:
         raise _NotReady(f"no topic {', '.join(sorted(missing))}")
 
 
+def _alive(flink_rest_url: str) -> set[str]:
+    jobs = httpx.get(f"{flink_rest_url}/jobs/overview", timeout=5).raise_for_status().json()["jobs"]
+    return {job["name"] for job in jobs if job["state"] not in ("FINISHED", "CANCELED", "FAILED")}
+
+
 def _environment(options: dict[str, str]) -> StreamTableEnvironment:
     """A table environment whose jobs go to the cluster that `options` name.
 
@@ -125,14 +132,14 @@ def main(arguments: Sequence[str]) -> None:
     """The command line: each argument is a job's name, or name=checkpoint."""
     configure_logs("jobs")
     addresses, settings = Addresses.from_environment(), load_settings()
-    settings.paths.checkpoints.mkdir(parents=True, exist_ok=True)
+    checkpoints = settings.paths.checkpoints
+    checkpoints.mkdir(parents=True, exist_ok=True)
     for argument in arguments:
         name, _, restore = argument.partition("=")
-        job = plan(name, addresses, settings)
-        job_id = submit(job, addresses, restore=restore or None)
-        log.info(
-            "job submitted", job=name, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint(addresses)
-        )
+        job = job_plan(name, addresses, settings)
+        job_id = submit(job, addresses, checkpoints, restore=restore or None)
+        event = "job submitted" if job_id else "job already runs"
+        log.info(event, job=name, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint(addresses))
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ _TOP_LEVEL = frozenset({"$schema", "$id", "title", "description", "type", "prope
 # The part of regular expressions that means the same to JSON Schema and to Java and never matches a quote, a
 # backslash or a control character, which the text of a record shows escaped.
 _PATTERN = re.compile(
-    r"\^(?:[A-Za-z0-9 _,:;@/#-]|\\[.+*?()|$]|\[(?:[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9]|[A-Za-z0-9 _.,:;@/#+])+-?\]|\((?:\?[:!=])?|\)|[*+?]|\{[0-9]+(?:,[0-9]*)?\}|[|$])*\$"
+    r"\^(?:[A-Za-z0-9 _,:;@/#-]|\\[.+*?()|$]|\[(?:[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9]|[A-Za-z0-9 _.,:;@/#+])+-?\]|\((?:\?[:!=]|(?!\?))|\)|[*+?]|\{[0-9]+(?:,[0-9]*)?\}|[|$])*\$"
 )
 
 # No lone surrogate in the whole text: Java would store a question mark in its place.
@@ -89,7 +89,9 @@ def _content(field: Field, character: str) -> str:
     """The pattern of what stands between the quotes of `field`'s value. Raises ConfigError for a rule it cannot express."""
     rules = field.rules
     if rules.get("type") != "string":
-        raise _refusal(field, "type", f"{rules.get('type')!r} cannot be judged in the stream; a transaction's fields are strings")
+        raise _refusal(
+            field, "type", f"{rules.get('type')!r} cannot be judged in the stream; a transaction's fields are strings"
+        )
     if not field.required:
         raise _refusal(field, "required", "an optional field cannot be judged in the stream; list it under required")
     asked = set(rules) - _ANNOTATIONS
@@ -126,7 +128,9 @@ def _between_quotes(field: Field) -> str:
             field, "pattern", "write it with letters, digits, [...], (...), |, ?, *, + and {m,n} alone; a point as \\."
         )
     if _alternates_at_top(pattern):
-        raise _refusal(field, "pattern", "put the alternatives into a group, ^(?:...|...)$: else each is anchored at one end")
+        raise _refusal(
+            field, "pattern", "put the alternatives into a group, ^(?:...|...)$: else each is anchored at one end"
+        )
     if re.search(r"(?<!\\)(?:\)[*+]|\)\{[0-9]+,\})(?!\+)", pattern):
         raise _refusal(field, "pattern", "an unbounded repeated group overflows Java's stack on long records; bound it")
     return re.sub(r"(?<!\\)\$", '(?=")', pattern.removeprefix("^").removesuffix("$"))
@@ -158,5 +162,3 @@ def _alternatives(values: Iterable[str]) -> str:
 def _refusal(field: Field, rule: str, reason: str) -> ConfigError:
     path = config_folder() / "contracts" / "transaction.schema.json"
     return ConfigError(path, reason, path=f"properties.{field.name}.{rule}")
-
-

@@ -10,7 +10,9 @@ Golden = Callable[[str, str], None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite the golden files instead of comparing with them")
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite the golden files instead of comparing with them"
+    )
 
 
 @pytest.fixture

@@ -15,13 +15,16 @@ from operations.embedded.flink import JAVA_OPTIONS, distribution
 from operations.java import find_java
 
 OPTIONS = {
+    "execution.runtime-mode": "batch",
     "table.local-time-zone": "UTC",
     "parallelism.default": "1",
     "pipeline.object-reuse": "true",
 }
 
 
-def run(folder: Path, *, definitions: Sequence[str], inserts: Sequence[str], options: Mapping[str, str] | None = None) -> None:
+def run(
+    folder: Path, *, definitions: Sequence[str], inserts: Sequence[str], options: Mapping[str, str] | None = None
+) -> None:
     """Runs `inserts` as one job, to its end. Raises AssertionError with Flink's words where it fails."""
     folder.mkdir(parents=True, exist_ok=True)
     configuration = {"env.java.opts.all": " ".join(JAVA_OPTIONS), "rest.port": 0, "rest.bind-port": "0"}

@@ -24,12 +24,12 @@ VALID: dict[str, str] = {
 }
 
 # Values for one field, whichever it is: of other JSON types, or text of another shape.
-_ANY_VALUE: tuple[object, ...] = (
+ANY_VALUE: tuple[object, ...] = (
     None, True, 12, 12.5, -0.0, 10**30, [], {}, ["12.50"], {"v": "12.50"}, "", " ", "\x00", "\n", "null", "é", "\ufffd", "\ufeff",
 )  # fmt: skip
 
 # Texts for the fields whose rules are the finest.
-_TEXTS: dict[str, tuple[str, ...]] = {
+TEXTS: dict[str, tuple[str, ...]] = {
     "transaction_id": (
         "0F8FAD5B-D9CB-469F-A165-70867728950E", "{0f8fad5b-d9cb-469f-a165-70867728950e}", "0f8fad5bd9cb469fa16570867728950e",
         "0f8fad5b-d9cb-469f-a165-70867728950", "0f8fad5b-d9cb-469f-a165-70867728950e0", "0f8fad5b-d9cb-469f-a165-70867728950g",
@@ -92,9 +92,9 @@ def nasty() -> Iterator[tuple[str, bytes | None]]:
     yield from _keys()
     for field in VALID:
         yield f"without {field}", compact({name: value for name, value in VALID.items() if name != field})
-        for number, value in enumerate(_ANY_VALUE):
+        for number, value in enumerate(ANY_VALUE):
             yield f"{field} as {number} {value!r:.20}", _with(**{field: value})
-    for field, texts in _TEXTS.items():
+    for field, texts in TEXTS.items():
         for number, text in enumerate(texts):
             yield f"{field} text {number}", _with(**{field: text})
             yield f"{field} text {number} in ASCII", json.dumps({**VALID, field: text}).encode()
@@ -112,7 +112,14 @@ def _layouts() -> Iterator[tuple[str, bytes]]:
     for name, space in {"space": b" ", "line feed": b"\n", "CR LF": b"\r\n", "tab": b"\t"}.items():
         yield f"{name} before", space + text
         yield f"{name} after", text + space
-    for name, space in {"NUL": b"\0", "VT": b"\v", "FF": b"\f", "NBSP": b"\xc2\xa0", "NEL": b"\xc2\x85", "LS": b"\xe2\x80\xa8"}.items():
+    for name, space in {
+        "NUL": b"\0",
+        "VT": b"\v",
+        "FF": b"\f",
+        "NBSP": b"\xc2\xa0",
+        "NEL": b"\xc2\x85",
+        "LS": b"\xe2\x80\xa8",
+    }.items():
         yield f"{name} before, no JSON space", space + text
         yield f"{name} after, no JSON space", text + space
     yield "keys reversed", compact(dict(reversed(VALID.items())))
@@ -166,7 +173,9 @@ def _encodings() -> Iterator[tuple[str, bytes]]:
 def _broken_texts() -> Iterator[tuple[str, bytes]]:
     text = compact(VALID)
     yield "empty", b""
-    for number, other in enumerate((b" ", b"{}", b"[]", b"null", b"true", b"12", b'"x"', b"{", b"}", b"[", b"]", b'"', b"NaN", b"\0", b"{]", b"[}")):
+    for number, other in enumerate(
+        (b" ", b"{}", b"[]", b"null", b"true", b"12", b'"x"', b"{", b"}", b"[", b"]", b'"', b"NaN", b"\0", b"{]", b"[}")
+    ):
         yield f"other text {number}", other
     for length in range(1, len(text), 9):
         yield f"cut after {length} bytes", text[:length]
@@ -177,7 +186,25 @@ def _broken_texts() -> Iterator[tuple[str, bytes]]:
     )  # fmt: skip
     for number, tail in enumerate(tails):
         yield f"tail {number}", text + tail
-    heads = (b"x", b",", b"[", b"{", b"]", b"}", b"1", b"null", b"//\n", b"/**/", b"#\n", b"{}", b"[]", b'{"v":', b"0", b'"', b"\xef\xbb\xbf")
+    heads = (
+        b"x",
+        b",",
+        b"[",
+        b"{",
+        b"]",
+        b"}",
+        b"1",
+        b"null",
+        b"//\n",
+        b"/**/",
+        b"#\n",
+        b"{}",
+        b"[]",
+        b'{"v":',
+        b"0",
+        b'"',
+        b"\xef\xbb\xbf",
+    )
     for number, head in enumerate(heads):
         yield f"head {number}", head + text
     yield "inside an array", b"[" + text + b"]"
@@ -199,16 +226,44 @@ def _broken_texts() -> Iterator[tuple[str, bytes]]:
 
 def _keys() -> Iterator[tuple[str, bytes]]:
     text = compact(VALID)
-    for name, second in {"a good": b'"1.00"', "a bad": b'"x"', "a number": b"1", "null": b"null", "an object": b"{}"}.items():
+    for name, second in {
+        "a good": b'"1.00"',
+        "a bad": b'"x"',
+        "a number": b"1",
+        "null": b"null",
+        "an object": b"{}",
+    }.items():
         yield f"amount twice, {name} one last", text[:-1] + b',"amount":' + second + b"}"
         yield f"amount twice, {name} one first", b'{"amount":' + second + b"," + text[1:]
         yield f"escaped amount, {name} one last", text[:-1] + rb',"\u0061mount":' + second + b"}"
-    keys = (b"", b" ", b"Amount", b"amount ", b"amount.x", b"$", b"*", b"$.amount", b"[0]", b"'amount'", b'\\"amount\\"', b"v", b"\\u0000", b"\xc3\xa9", b"__proto__")
+    keys = (
+        b"",
+        b" ",
+        b"Amount",
+        b"amount ",
+        b"amount.x",
+        b"$",
+        b"*",
+        b"$.amount",
+        b"[0]",
+        b"'amount'",
+        b'\\"amount\\"',
+        b"v",
+        b"\\u0000",
+        b"\xc3\xa9",
+        b"__proto__",
+    )
     for number, key in enumerate(keys):
         yield f"unknown key {number}", text[:-1] + b',"' + key + b'":"0.00"}'
         yield f"amount under key {number}", text.replace(b'"amount"', b'"' + key + b'"')
-    yield "a field one level down", compact({**{k: v for k, v in VALID.items() if k != "amount"}, "x": {"amount": "1.00"}})
-    yield "unknown fields of every type", _with(a=1, b=None, c=[1, {"amount": "0.00"}], d={"country": "ZZ"}, e=True, f=1.5)
+    yield (
+        "a field one level down",
+        compact({**{k: v for k, v in VALID.items() if k != "amount"}, "x": {"amount": "1.00"}}),
+    )
+    yield (
+        "unknown fields of every type",
+        _with(a=1, b=None, c=[1, {"amount": "0.00"}], d={"country": "ZZ"}, e=True, f=1.5),
+    )
     yield "unknown field amid", text.replace(b'"amount"', b'"x":"y","amount"')
     yield "everything twice", text[:-1] + b"," + text[1:]
     yield "name like a record", _with(merchant_name=json.dumps({"amount": "9.99"}))
@@ -231,13 +286,15 @@ def mutants(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
             record["merchant_name"] = "Grocery"
         if chance.random() < 0.2:
             field = chance.choice(list(VALID))
-            record[field] = chance.choice((*_ANY_VALUE, *_TEXTS[field]))
+            record[field] = chance.choice((*ANY_VALUE, *TEXTS[field]))
         if chance.random() < 0.2:
             record = dict(chance.sample(list(record.items()), len(record)))
         if chance.random() < 0.2:
-            record[chance.choice(("x", "amount ", "é", ""))] = chance.choice(_ANY_VALUE)
+            record[chance.choice(("x", "amount ", "é", ""))] = chance.choice(ANY_VALUE)
         layout = chance.choice(((",", ":"), (", ", ": "), (" ,\n", " : ")))
-        text = json.dumps(record, ensure_ascii=chance.random() < 0.3, separators=layout).encode("utf-8", "surrogatepass")
+        text = json.dumps(record, ensure_ascii=chance.random() < 0.3, separators=layout).encode(
+            "utf-8", "surrogatepass"
+        )
         if chance.random() < 0.4:
             text = _damaged(text, chance)
         yield f"mutant {number}", text

@@ -40,7 +40,9 @@ def _dagster_storage(home: Path, environment: dict[str, str]) -> Iterator[None]:
         yield
         return
     command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as maker:
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as maker:
         yield
         words, _ = maker.communicate(timeout=120)
     if maker.returncode != 0:

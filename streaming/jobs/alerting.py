@@ -2,19 +2,17 @@
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.paths import StatePaths
 from contracts.settings import Flink
 from streaming import tables
 from streaming.jobs.plan import JobPlan, Once, job_options
 from streaming.rules.book import RuleBook
 
 
-def alerting_job(addresses: Addresses, flink: Flink, paths: StatePaths, book: RuleBook) -> JobPlan:
+def alerting_job(addresses: Addresses, flink: Flink, book: RuleBook) -> JobPlan:
     """The plan of the job under the rules of `book`."""
     options = job_options(
         names.ALERTING_JOB,
         flink,
-        checkpoints=paths.checkpoints,
         parallelism=flink.alerting_parallelism,
         checkpoint_ms=flink.alerting_checkpoint_ms,
     )

@@ -2,7 +2,6 @@
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.paths import StatePaths
 from contracts.schema import load_contract
 from contracts.settings import Flink
 from contracts.tables import Table, alerts, dead_letters, transactions
@@ -13,12 +12,11 @@ _REFUSED = "refused_transactions"
 _EXPLAIN = "CREATE TEMPORARY SYSTEM FUNCTION explain_refused AS 'streaming.udf.explain_refused' LANGUAGE PYTHON"
 
 
-def lakehouse_job(addresses: Addresses, flink: Flink, paths: StatePaths) -> JobPlan:
+def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
     """The plan of the job."""
     options = job_options(
         names.LAKEHOUSE_JOB,
         flink,
-        checkpoints=paths.checkpoints,
         parallelism=flink.lakehouse_parallelism,
         checkpoint_ms=flink.lakehouse_checkpoint_ms,
     )

@@ -2,10 +2,12 @@
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 from contracts.addresses import Addresses
 from contracts.settings import Flink
+
+# The job parameter that carries the plan's fingerprint.
+FINGERPRINT = "fingerprint"
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,7 @@ class JobPlan:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def job_options(
-    name: str, flink: Flink, *, checkpoints: Path, parallelism: int, checkpoint_ms: int
-) -> dict[str, str]:
+def job_options(name: str, flink: Flink, *, parallelism: int, checkpoint_ms: int) -> dict[str, str]:
     """The configuration that both jobs share. Times are in milliseconds."""
     return {
         "pipeline.name": name,
@@ -59,8 +59,6 @@ def job_options(
         "execution.checkpointing.interval": f"{checkpoint_ms} ms",
         "execution.checkpointing.min-pause": f"{min(checkpoint_ms // 2, 1000)} ms",
         "execution.checkpointing.timeout": "2 min",
-        "execution.checkpointing.dir": (checkpoints / name).as_uri(),
-        "execution.checkpointing.savepoint-dir": (checkpoints / name / "savepoints").as_uri(),
         # A session cluster forgets its jobs when the JobManager dies; they are resubmitted from these.
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.num-retained": "3",

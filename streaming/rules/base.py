@@ -20,7 +20,9 @@ Severity = Literal["low", "medium", "high", "critical"]
 def _text_only(value: object) -> object:
     if isinstance(value, str | Decimal):
         return value
-    raise ValueError('write money as text in quotes, like "5000.00": unquoted it would pass through binary floating point')
+    raise ValueError(
+        'write money as text in quotes, like "5000.00": unquoted it would pass through binary floating point'
+    )
 
 
 Money = Annotated[Decimal, BeforeValidator(_text_only), Field(ge=0, max_digits=14, decimal_places=2)]

@@ -13,7 +13,5 @@ class HighValue(Rule):
 
     def hits(self, transactions: str, arrival: str) -> str:
         threshold = by_currency(self.thresholds)
-        found = evidence(
-            amount="CAST(amount AS STRING)", threshold=f"CAST({threshold} AS STRING)", currency="currency"
-        )
+        found = evidence(amount="CAST(amount AS STRING)", threshold=f"CAST({threshold} AS STRING)", currency="currency")
         return f"SELECT {HIT_COLUMNS},\n  {found}\nFROM {transactions}\nWHERE amount > {threshold}"

@@ -1,7 +1,8 @@
 """rapid_activity: more than a number of transactions of one account within a span of event time.
 
 A transaction is compared with the one that arrived `count` places before it on the same account, by event time. So
-it is judged at once, without waiting for a watermark, and the state is `count` event times an account.
+it is judged at once, without waiting for a watermark, and the state is `count` event times an account. A record
+that arrives late, long before the others in event time, is not near them and is no hit.
 """
 
 from typing import Literal
@@ -10,6 +11,9 @@ from pydantic import Field
 
 from streaming.rules.base import HIT_COLUMNS, Rule, evidence
 from streaming.validation import quote
+
+# Over history LAG knows no timestamps with a time zone; the session's zone is UTC.
+_UTC = "CAST(event_time AS TIMESTAMP(3))"
 
 
 class RapidActivity(Rule):
@@ -29,8 +33,9 @@ class RapidActivity(Rule):
         return f"""SELECT {HIT_COLUMNS},
   {found}
 FROM (
-  SELECT {HIT_COLUMNS},
-    LAG(event_time, {self.count}) OVER (PARTITION BY account_id ORDER BY {arrival}) AS earlier
+  SELECT {HIT_COLUMNS}, {_UTC} AS event_utc,
+    LAG({_UTC}, {self.count}) OVER (PARTITION BY account_id ORDER BY {arrival}) AS earlier
   FROM {transactions}
 )
-WHERE event_time <= TIMESTAMPADD(SECOND, {self.window_seconds}, earlier)"""
+WHERE event_utc <= TIMESTAMPADD(SECOND, {self.window_seconds}, earlier)
+  AND event_utc >= TIMESTAMPADD(SECOND, -{self.window_seconds}, earlier)"""

@@ -34,7 +34,9 @@ class UnusualHour(Rule):
     def hits(self, transactions: str, arrival: str) -> str:
         zone = "'UTC'"
         if self.zones:
-            branches = " ".join(f"WHEN {quote(country)} THEN {quote(name)}" for country, name in sorted(self.zones.items()))
+            branches = " ".join(
+                f"WHEN {quote(country)} THEN {quote(name)}" for country, name in sorted(self.zones.items())
+            )
             zone = f"CASE country {branches} ELSE 'UTC' END"
         utc = "DATE_FORMAT(CAST(event_time AS TIMESTAMP(3)), 'yyyy-MM-dd HH:mm:ss')"
         both = "AND" if self.start_hour < self.end_hour else "OR"

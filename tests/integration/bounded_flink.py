@@ -17,7 +17,7 @@ def main(path: Path) -> None:
     configuration = Configuration()
     for key, value in statements["options"].items():
         configuration.set_string(key, value)
-    settings = EnvironmentSettings.new_instance().in_batch_mode().with_configuration(configuration).build()
+    settings = EnvironmentSettings.new_instance().with_configuration(configuration).build()
     environment = TableEnvironment.create(settings)
     for definition in statements["definitions"]:
         environment.execute_sql(definition)

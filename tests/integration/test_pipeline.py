@@ -4,6 +4,7 @@ One pipeline serves the tests in order; each adds its own records and accounts f
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -84,6 +85,13 @@ def _assert_alerts_once(pipeline: CommandLine) -> None:
     assert row["rows"] == row["ids"] > 0
 
 
+def _await_alerts_of_version(pipeline: CommandLine, version: str, *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not pipeline.query(f"SELECT 1 FROM alerts WHERE rule_version = '{version}' LIMIT 1"):
+        assert time.monotonic() < deadline, f"no alert of rule version {version} after {seconds} s"
+        time.sleep(1)
+
+
 def test_up_while_running_changes_nothing(pipeline: CommandLine) -> None:
     before = pipeline.processes()
     assert "already runs" in pipeline("up", "--detach").stdout
@@ -140,9 +148,11 @@ def test_pipeline_jobmanager_killed_goes_on_from_its_checkpoints(pipeline: Comma
     _assert_alerts_once(pipeline)
 
 
-def test_down_then_up_continues_where_it_stopped(pipeline: CommandLine, tmp_path: Path) -> None:
+def test_down_then_up_under_another_rule_version_continues_where_it_stopped(
+    pipeline: CommandLine, tmp_path: Path
+) -> None:
     before = _written(pipeline)
-    sender = _send(pipeline, seed=3, limit=3_000, rate=1_000, ledger=tmp_path)
+    sender = _send(pipeline, seed=3, limit=3_000, rate=1_000, ledger=tmp_path / "first")
     assert sender.wait(timeout=60) == 0
     started = time.monotonic()
     pipeline("down")
@@ -151,9 +161,17 @@ def test_down_then_up_continues_where_it_stopped(pipeline: CommandLine, tmp_path
     assert took < 15
     assert pipeline("status", check=False).returncode == 3
 
-    pipeline("up", "--detach", "--no-generator")
-    _await_fates(pipeline, before + 3_000)
+    config = tmp_path / "config"
+    shutil.copytree(PROJECT / "config", config)
+    rules = config / "alerting-rules.yaml"
+    rules.write_text(rules.read_text().replace('version: "1"', 'version: "2"'))
+    changed = command_line(pipeline.state, PIPELINE_CONFIG=str(config))
+    changed("up", "--detach", "--no-generator")
+    sender = _send(changed, seed=4, limit=2_000, rate=1_000, ledger=tmp_path / "second")
+    assert sender.wait(timeout=60) == 0
+    _await_fates(pipeline, before + 5_000)
     _assert_one_fate_each(pipeline)
+    _await_alerts_of_version(pipeline, "2")
     _assert_alerts_once(pipeline)
 
 

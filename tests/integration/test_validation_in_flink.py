@@ -6,7 +6,6 @@ Flink has no broker here: the view over the raw topic reads the same columns fro
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +60,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
         f"CAST({field.column} AS STRING)" if field.type.startswith("decimal") else field.column for field in fields
     )
     columns = ",\n".join(
-        f"  `{field.column}` {'STRING' if field.type.startswith('decimal') else tables.flink_type(field.type)}" for field in fields
+        f"  `{field.column}` {'STRING' if field.type.startswith('decimal') else tables.flink_type(field.type)}"
+        for field in fields
     )
     flink_batch.run(
         folder / "job",
@@ -69,7 +69,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
             flink_batch.json_table(tables.RAW, _RAW_COLUMNS, folder / "raw"),
             tables.judged_view(),
             tables.valid_view(),
-            flink_batch.json_table("verdicts", "  kafka_offset BIGINT, fast BOOLEAN, valid BOOLEAN", folder / "verdicts"),
+            flink_batch.json_table(
+                "verdicts", "  kafka_offset BIGINT, fast BOOLEAN, valid BOOLEAN", folder / "verdicts"
+            ),
             flink_batch.json_table(
                 "valid",
                 f"{columns},\n  kafka_topic STRING, kafka_partition INT, kafka_offset BIGINT, kafka_timestamp TIMESTAMP_LTZ(3)",
@@ -115,7 +117,9 @@ def test_judged_view_both_ways_of_judging_were_taken(judged: Judged) -> None:
 
 def test_valid_view_every_value_is_the_records(judged: Judged) -> None:
     expected = {
-        offset: _as_columns(fields) for offset, payload in enumerate(judged.payloads) if (fields := accepts(payload)) is not None
+        offset: _as_columns(fields)
+        for offset, payload in enumerate(judged.payloads)
+        if (fields := accepts(payload)) is not None
     }
     found = {
         offset: {**row, "event_time": datetime.fromisoformat(row["event_time"])} for offset, row in judged.rows.items()

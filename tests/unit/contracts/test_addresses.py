@@ -31,7 +31,9 @@ def test_from_environment_of_to_environment_is_the_same(addresses: Addresses) ->
     assert Addresses.from_environment({**addresses.to_environment(), "OTHER": "x"}) == addresses
 
 
-def test_from_environment_default_is_the_process_environment(addresses: Addresses, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_from_environment_default_is_the_process_environment(
+    addresses: Addresses, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in addresses.to_environment().items():
         monkeypatch.setenv(name, value)
     assert Addresses.from_environment() == addresses

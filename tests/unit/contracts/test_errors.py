@@ -49,6 +49,6 @@ def test_config_error_message_has_every_place_that_is_known(error: errors.Config
 def test_port_taken_message_names_the_holder_and_a_command_that_helps() -> None:
     error = errors.PortTaken(port=9092, purpose="Kafka", variable="PIPELINE_KAFKA__PORT", holder="java (pid 7)")
     assert "port 9092 (Kafka) is in use by java (pid 7)" in str(error)
-    assert "PIPELINE_KAFKA__PORT=9093 pipeline up" in str(error)
+    assert "PIPELINE_KAFKA__PORT=0 pipeline up" in str(error)
     unknown = errors.PortTaken(port=9092, purpose="Kafka", variable="PIPELINE_KAFKA__PORT", holder=None)
     assert "is in use. Stop" in str(unknown)

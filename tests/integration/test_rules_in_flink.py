@@ -1,0 +1,174 @@
+"""The alerting rules as a real Flink runs them, over a history: what they hit, what they leave, and the alerts' shape."""
+
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from contracts.schema import load_contract
+from streaming.rules.base import Rule
+from streaming.rules.high_value import HighValue
+from streaming.rules.rapid_activity import RapidActivity
+from streaming.rules.unusual_hour import UnusualHour
+from streaming.tables import flink_type
+from tests import flink_batch
+
+_HIGH = HighValue(
+    id="high",
+    version="1",
+    severity="high",
+    kind="high_value",
+    thresholds={"EUR": Decimal("100.00"), "JPY": Decimal("9000.00")},
+)
+_RAPID = RapidActivity(id="rapid", version="2", severity="critical", kind="rapid_activity", count=2, window_seconds=60)
+_ZONES = {"US": "America/New_York", "IN": "Asia/Kolkata"}
+_NIGHT = UnusualHour(
+    id="night", version="1", severity="low", kind="unusual_hour", start_hour=1, end_hour=5, minimum_amounts={"EUR": Decimal("50.00")}
+).model_copy(update={"zones": _ZONES})  # fmt: skip
+_LATE = _NIGHT.model_copy(update={"id": "late", "start_hour": 22, "end_hour": 2})
+RULES: tuple[Rule, ...] = (_HIGH, _RAPID, _NIGHT, _LATE)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One valid transaction and the rules that must hit it."""
+
+    time: str
+    hit_by: set[str]
+    account: str = "ACC000000001"
+    amount: str = "10.00"
+    currency: str = "EUR"
+    country: str = "CH"
+
+
+# In order of arrival. A day each, so that the groups do not meet.
+HISTORY = (
+    # The threshold itself is no hit; a currency that is not listed is not judged.
+    Sent("2026-05-01T12:00:00.000Z", {"high"}, amount="100.01"),
+    Sent("2026-05-02T12:00:00.000Z", set(), amount="100.00"),
+    Sent("2026-05-03T12:00:00.000Z", set(), amount="8999.99", currency="JPY"),
+    Sent("2026-05-04T12:00:00.000Z", {"high"}, amount="999999999999.99", currency="JPY"),
+    Sent("2026-05-05T12:00:00.000Z", set(), amount="999999999999.99", currency="USD"),
+    # More than two within 60 s, the end of the window included; each account by itself.
+    Sent("2026-05-06T12:00:00.000Z", set(), account="ACC000000002"),
+    Sent("2026-05-06T12:00:10.000Z", set(), account="ACC000000002"),
+    Sent("2026-05-06T12:00:20.000Z", set(), account="ACC000000003"),
+    Sent("2026-05-06T12:01:00.000Z", {"rapid"}, account="ACC000000002"),
+    Sent("2026-05-06T12:01:10.001Z", set(), account="ACC000000002"),
+    Sent("2026-05-06T12:01:20.000Z", {"rapid"}, account="ACC000000002"),
+    # A record that arrives late is not near the others: its own event time counts.
+    Sent("2026-05-07T12:00:00.000Z", set(), account="ACC000000004"),
+    Sent("2026-05-07T12:30:00.000Z", set(), account="ACC000000004"),
+    Sent("2026-05-07T10:00:00.000Z", set(), account="ACC000000004"),
+    # Local hours, with daylight saving (New York is UTC-4 in May and UTC-5 in January) and half hours.
+    Sent("2026-05-08T04:59:59.999Z", {"late"}, country="US", amount="50.00"),
+    Sent("2026-05-09T05:00:00.000Z", {"night", "late"}, country="US", amount="50.00"),
+    Sent("2026-05-10T08:59:59.999Z", {"night"}, country="US", amount="50.00"),
+    Sent("2026-05-11T09:00:00.000Z", set(), country="US", amount="50.00"),
+    Sent("2026-01-12T05:30:00.000Z", {"late"}, country="US", amount="50.00"),
+    Sent("2026-05-13T05:00:00.000Z", set(), country="US", amount="49.99"),
+    Sent("2026-05-14T19:29:59.999Z", {"late"}, country="IN", amount="50.00"),
+    Sent("2026-05-15T19:30:00.000Z", {"night", "late"}, country="IN", amount="50.00"),
+    # A country without a zone is judged in UTC.
+    Sent("2026-05-16T01:00:00.000Z", {"night", "late"}, country="CH", amount="60.00"),
+    Sent("2026-05-17T22:00:00.000Z", {"late"}, country="CH", amount="60.00"),
+)  # fmt: skip
+
+
+def transaction_id(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+@pytest.fixture(scope="module", params=["batch", "streaming"])
+def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The alerts over the history, by Kafka position; and as a stream, by the time of arrival."""
+    streaming = request.param == "streaming"
+    folder: Path = tmp_path_factory.mktemp("rules")
+    flink_batch.write(
+        folder / "transactions",
+        (
+            {
+                "transaction_id": transaction_id(number),
+                "event_time": sent.time,
+                # A day of a group apart, so that only the groups that mean it are rapid.
+                "account_id": sent.account if sent.account != "ACC000000001" else f"ACC{number + 100:09}",
+                "amount": sent.amount,
+                "currency": sent.currency,
+                "country": sent.country,
+                "kafka_partition": 1,
+                "kafka_offset": number,
+            }
+            for number, sent in enumerate(HISTORY)
+        ),
+    )
+    columns = """  transaction_id STRING, event_time TIMESTAMP_LTZ(3), account_id STRING, amount STRING, currency STRING,
+  country STRING, kafka_partition INT, kafka_offset BIGINT"""
+    contract = load_contract("alert")
+    flink_batch.run(
+        folder / "job",
+        definitions=(
+            flink_batch.json_table("sent", columns, folder / "transactions"),
+            """CREATE TEMPORARY VIEW transactions AS SELECT transaction_id, event_time, account_id,
+  CAST(amount AS DECIMAL(14, 2)) AS amount, currency, country, kafka_partition, kafka_offset, PROCTIME() AS arrived FROM sent""",
+            flink_batch.json_table(
+                "alerts",
+                ",\n".join(f"  {field.column} {flink_type(field.type)}" for field in contract.fields),
+                folder / "alerts",
+            ),
+        ),
+        inserts=(
+            "INSERT INTO alerts\n"
+            + "\nUNION ALL\n".join(
+                rule.alerts("transactions", "arrived" if streaming else "kafka_offset") for rule in RULES
+            ),
+        ),
+        # A stream's files are shown when a checkpoint is complete.
+        options={"execution.runtime-mode": request.param, "execution.checkpointing.interval": "200 ms"}
+        if streaming
+        else {},
+    )
+    return flink_batch.read(folder / "alerts")
+
+
+def test_alerts_hit_exactly_the_meant_transactions(alerts: list[dict[str, Any]]) -> None:
+    found = {(row["source_offset"], row["rule_id"]) for row in alerts}
+    expected = {(number, rule) for number, sent in enumerate(HISTORY) for rule in sent.hit_by}
+    assert {f"{HISTORY[n]} {rule}" for n, rule in found - expected} == set(), "hit and not meant"
+    assert {f"{HISTORY[n]} {rule}" for n, rule in expected - found} == set(), "meant and not hit"
+    assert len(alerts) == len(expected), "one alert a hit"
+
+
+def test_alerts_id_is_the_hash_of_rule_version_and_transaction(alerts: list[dict[str, Any]]) -> None:
+    for row in alerts:
+        text = f"{row['rule_id']}\n{row['rule_version']}\n{row['transaction_id']}"
+        assert row["alert_id"] == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_alerts_every_column_is_filled_from_rule_and_transaction(alerts: list[dict[str, Any]]) -> None:
+    rules = {rule.id: rule for rule in RULES}
+    for row in alerts:
+        sent, rule = HISTORY[row["source_offset"]], rules[row["rule_id"]]
+        assert (row["rule_version"], row["severity"], row["source_partition"]) == (rule.version, rule.severity, 1)
+        assert row["transaction_id"] == transaction_id(row["source_offset"])
+        assert row["event_time"].removesuffix("Z").ljust(23, "0")[:19] == sent.time[:19]
+        assert list(row) == [field.column for field in load_contract("alert").fields]
+
+
+def test_alerts_evidence_says_what_was_compared(alerts: list[dict[str, Any]]) -> None:
+    evidence = {(row["source_offset"], row["rule_id"]): row["evidence"] for row in alerts}
+    assert evidence[0, "high"] == {"amount": "100.01", "threshold": "100.00", "currency": "EUR"}
+    assert evidence[8, "rapid"] == {
+        "count": "3",
+        "limit": "2",
+        "window_seconds": "60",
+        "first_event_time": "2026-05-06T12:00:00.000Z",
+    }
+    assert evidence[15, "night"] == {
+        "local_hour": "1", "start_hour": "1", "end_hour": "5", "time_zone": "America/New_York", "amount": "50.00",
+        "minimum_amount": "50.00", "currency": "EUR",
+    }  # fmt: skip
+    assert ZoneInfo(evidence[15, "night"]["time_zone"])

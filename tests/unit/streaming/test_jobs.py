@@ -1,0 +1,88 @@
+"""Both jobs as golden files: every statement and option that Flink is given. And what makes two plans the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from contracts.addresses import Addresses
+from contracts.paths import StatePaths
+from contracts.settings import Flink
+from streaming.jobs.alerting import alerting_job
+from streaming.jobs.lakehouse import lakehouse_job
+from streaming.jobs.plan import JobPlan
+from streaming.rules.book import load_rules
+from tests.config_copies import replaced
+from tests.conftest import Golden
+
+FLINK = Flink()
+
+
+def as_text(plan: JobPlan) -> str:
+    statements = (*plan.definitions, *plan.inserts)
+    options = "\n".join(f"-- {key}: {value}" for key, value in plan.options.items())
+    return "\n\n".join([f"-- job {plan.name}\n{options}", *(f"{statement};" for statement in statements)]) + "\n"
+
+
+def both(addresses: Addresses, config: Path | None = None, flink: Flink = FLINK) -> tuple[JobPlan, JobPlan]:
+    return alerting_job(addresses, flink, load_rules(config)), lakehouse_job(addresses, flink)
+
+
+def fingerprints(state: str, *, port: int = 9092, flink: Flink = FLINK, config: Path | None = None) -> list[str]:
+    paths = StatePaths(Path(state))
+    addresses = Addresses.local(state=paths, kafka_port=port, flink_rest_port=port + 1, dagster_port=port + 2)
+    return [plan.fingerprint(addresses) for plan in both(addresses, config, flink)]
+
+
+def test_alerting_job_plan_is_the_golden(addresses: Addresses, golden: Golden) -> None:
+    golden("flink/alerting.sql", as_text(both(addresses)[0]))
+
+
+def test_lakehouse_job_plan_is_the_golden(addresses: Addresses, golden: Golden) -> None:
+    golden("flink/lakehouse.sql", as_text(both(addresses)[1]))
+
+
+def test_job_settings_reach_the_options(addresses: Addresses) -> None:
+    flink = Flink(
+        alerting_parallelism=3, lakehouse_parallelism=4, alerting_checkpoint_ms=700, lakehouse_checkpoint_ms=9000,
+        buffer_timeout_ms=17, state_hours=5,
+    )  # fmt: skip
+    alerting, lakehouse = both(addresses, flink=flink)
+    assert [plan.options["parallelism.default"] for plan in (alerting, lakehouse)] == ["3", "4"]
+    assert [plan.options["execution.checkpointing.interval"] for plan in (alerting, lakehouse)] == ["700 ms", "9000 ms"]
+    for plan in (alerting, lakehouse):
+        assert plan.options["execution.buffer-timeout.interval"] == "17 ms"
+        assert plan.options["table.exec.state.ttl"] == "5 h"
+
+
+@pytest.mark.parametrize("state", ["/elsewhere", "/data/lake", "/src/fraud-lakehouse/.pipeline", "/a folder/alerts"])
+def test_fingerprint_same_plan_in_another_place_is_the_same(state: str) -> None:
+    assert fingerprints(state, port=19092) == fingerprints("/state")
+
+
+def test_fingerprint_of_the_two_jobs_differs() -> None:
+    alerting, lakehouse = fingerprints("/state")
+    assert alerting != lakehouse
+
+
+def test_fingerprint_other_parallelism_and_times_is_the_same() -> None:
+    flink = Flink(alerting_parallelism=8, lakehouse_parallelism=8, lakehouse_checkpoint_ms=60_000)
+    assert fingerprints("/state", flink=flink) == fingerprints("/state")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('USD: "5000.00"', 'USD: "5000.01"'), ("enabled: true", "enabled: false"), ("count: 5", "count: 6")],
+)
+def test_fingerprint_other_rule_differs_for_alerting_alone(config: Path, old: str, new: str) -> None:
+    before = fingerprints("/state", config=config)
+    replaced(config / "alerting-rules.yaml", old, new)
+    after = fingerprints("/state", config=config)
+    assert before[0] != after[0]
+    assert before[1] == after[1]
+
+
+def test_fingerprint_other_statement_differs(addresses: Addresses) -> None:
+    _, plan = both(addresses)
+    other = replace(plan, inserts=plan.inserts[:-1])
+    assert plan.fingerprint(addresses) != other.fingerprint(addresses)
