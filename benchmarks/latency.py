@@ -33,7 +33,10 @@ from contracts.paths import PROJECT
 from lake.catalog import open_catalog
 
 _RESULTS = Path(__file__).parent / "results" / "latency.json"
-_PORTS = ("KAFKA__PORT", "KAFKA__CONTROLLER_PORT", "FLINK__REST_PORT", "FLINK__RPC_PORT", "DAGSTER__PORT", "DAGSTER__CODE_PORT")
+_PORTS = (
+    "KAFKA__PORT", "KAFKA__CONTROLLER_PORT", "FLINK__REST_PORT", "FLINK__RPC_PORT", "DAGSTER__PORT",
+    "DAGSTER__CODE_PORT",
+)  # fmt: skip
 Position = tuple[int, int]
 
 
@@ -67,7 +70,7 @@ class Measurement:
 
 @dataclass
 class Arrivals:
-    """When things were first seen by a reader: alerts by the position of their transaction, snapshots by id. Epoch seconds."""
+    """When a reader first saw things, in epoch seconds: alerts by their transaction's position, snapshots by id."""
 
     alerts: dict[Position, float] = field(default_factory=dict)
     snapshots: dict[int, float] = field(default_factory=dict)
@@ -137,7 +140,8 @@ def _measure(
         time.sleep(12)  # two commit intervals: the last rows become visible
     sent = _sent(addresses, beginning)
     alert = [(seen - sent[position]) * 1000 for position, seen in arrivals.alerts.items() if position in sent]
-    return Measurement(rate, seconds, Percentiles.of(alert), Percentiles.of(_storage(addresses, arrivals, sent)), memory)
+    storage = _storage(addresses, arrivals, sent)
+    return Measurement(rate, seconds, Percentiles.of(alert), Percentiles.of(storage), memory)
 
 
 @contextmanager
@@ -152,8 +156,8 @@ def _watching(addresses: Addresses) -> Iterator[Arrivals]:
             "fetch.wait.max.ms": 10,
         }
     )
-    ends = [TopicPartition(names.ALERT_TOPIC, number, end) for number, end in _ends(addresses, names.ALERT_TOPIC).items()]
-    consumer.assign(ends)
+    ends = _ends(addresses, names.ALERT_TOPIC)
+    consumer.assign([TopicPartition(names.ALERT_TOPIC, number, end) for number, end in ends.items()])
 
     def alerts() -> None:
         while not ending.is_set():
@@ -187,9 +191,10 @@ def _ends(addresses: Addresses, topic: str = names.RAW_TOPIC) -> dict[int, int]:
     consumer = Consumer({"bootstrap.servers": addresses.kafka_bootstrap_servers, "group.id": "benchmark-ends"})
     try:
         partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        return {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1] for number in partitions
+        watermarks = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
         }
+        return {number: end for number, (_, end) in watermarks.items()}
     finally:
         consumer.close()
 

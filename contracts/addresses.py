@@ -1,4 +1,4 @@
-"""The addresses of one running pipeline: what `pipeline up` chose, what every process of it is told, what `pipeline env` prints.
+"""The addresses of one running pipeline: chosen by `pipeline up`, told to every process, printed by `pipeline env`.
 
 Inside the pipeline they travel as environment variables; a client outside finds them in the state folder.
 """
@@ -32,7 +32,10 @@ class Addresses:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Addresses":
-        """From environment variables (default: the process's own). Raises NotRunning, naming the first that is missing."""
+        """From environment variables (default: the process's own).
+
+        Raises NotRunning, naming the first that is missing.
+        """
         environment = os.environ if environment is None else environment
         found = {field.name: environment.get(field.name.upper()) for field in fields(cls)}
         missing = [name.upper() for name, value in found.items() if not value]
@@ -61,7 +64,10 @@ class Addresses:
 
     @classmethod
     def local(cls, *, state: StatePaths, kafka_port: int, flink_rest_port: int, dagster_port: int) -> "Addresses":
-        """Of a pipeline on this machine. The catalog's busy timeout is 30 s: several processes share the SQLite file."""
+        """Of a pipeline on this machine.
+
+        The catalog's busy timeout is 30 s: several processes share the SQLite file.
+        """
         return cls(
             kafka_bootstrap_servers=f"127.0.0.1:{kafka_port}",
             flink_rest_url=f"http://127.0.0.1:{flink_rest_port}",

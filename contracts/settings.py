@@ -137,7 +137,6 @@ def _refuse_unknown_variables() -> None:
     known = set(variables())
     for name in os.environ:
         upper = name.upper()
-        if upper.startswith(PREFIX) and upper not in _OTHER_VARIABLES:
-            if upper not in known:
-                nearest = ", ".join(get_close_matches(upper, known)) or ", ".join(sorted(known))
-                raise ConfigError(f"environment variable {name}", f"no such setting; there are {nearest}")
+        if upper.startswith(PREFIX) and upper not in known | _OTHER_VARIABLES:
+            nearest = ", ".join(get_close_matches(upper, known)) or ", ".join(sorted(known))
+            raise ConfigError(f"environment variable {name}", f"no such setting; there are {nearest}")

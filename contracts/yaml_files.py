@@ -67,12 +67,11 @@ def _compose(path: Path) -> yaml.Node | None:
     try:
         depth = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else None
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEEPEST_LEVEL:
-                line = event.start_mark.line + 1
                 raise ConfigError(path, f"nested deeper than {_DEEPEST_LEVEL} levels", line=line)
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
                 raise ConfigError(path, "YAML aliases are not allowed here: write the value out", line=line)
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:

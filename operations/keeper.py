@@ -46,7 +46,7 @@ class Keeper:
     def run(self) -> None:
         """Prepares, submits, watches; returns never."""
         create_tables(open_catalog(self.addresses))
-        client: subprocess.Popen[bytes] | None = self._submission(self._missing())
+        client: subprocess.Popen[bytes] | None = self._submission(self._missing(unless_known=names.JOBS))
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
@@ -59,19 +59,18 @@ class Keeper:
                     time.sleep(_LOOK_SECONDS)
                 client = None
             if client is None:
-                missing = self._missing()
-                client = self._submission(missing) if missing else None
+                client = self._submission(self._missing(unless_known=()))
             time.sleep(_LOOK_SECONDS)
 
-    def _missing(self) -> tuple[str, ...]:
-        """The jobs that Flink does not know, or knows to have ended; all while it does not answer.
+    def _missing(self, *, unless_known: tuple[str, ...]) -> tuple[str, ...]:
+        """The jobs that Flink does not know, or knows to have ended; `unless_known` while Flink does not answer.
 
-        The client waits for Flink before it submits, and then looks once more: while Flink starts, it plans.
+        At the start that is all of them: the client plans while Flink starts, and looks once more before it submits.
         """
         try:
             alive = {job.name for job in job_statuses(self.flink, names.JOBS) if not job.ended}
         except NotRunning:
-            alive = set()
+            return unless_known
         return tuple(name for name in names.JOBS if name not in alive)
 
     def _submission(self, jobs: tuple[str, ...]) -> "subprocess.Popen[bytes] | None":

@@ -17,7 +17,7 @@ from contracts.schema import load_contract
 _SHORT = 120
 # What Flink's JSON parser takes of one number; it refuses the record of a longer one, known field or not.
 _LONGEST_NUMBER = 1000
-# JSON's way to write half a character. Escaped backslashes and whole pairs are consumed first, so that a match's group is lone.
+# JSON's way to write half a character. Other escapes and whole pairs are consumed first, so a match's group is lone.
 _LONE_SURROGATE = re.compile(
     r"\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
@@ -117,16 +117,21 @@ def _validator() -> Draft202012Validator:
 def _rank(fault: ValidationError) -> tuple[int, int]:
     order = [field.name for field in load_contract("transaction").fields]
     keyword = fault.kind.name
-    name = fault.instance_path[0] if fault.instance_path else getattr(fault.kind, "property", "")
+    name = fault.instance_path[0] if fault.instance_path else _missing(fault)
     gravity = _GRAVITY.index(keyword) if keyword in _GRAVITY else len(_GRAVITY)
     return gravity, order.index(name) if name in order else len(order)
+
+
+def _missing(fault: ValidationError) -> str:
+    """The field that a fault of the keyword `required` is about; "" for other keywords."""
+    return str(getattr(fault.kind, "property", ""))
 
 
 def _describe(fault: ValidationError, record: dict[str, Any]) -> tuple[str, str]:
     keyword = fault.kind.name
     reason = _REASON_OF_KEYWORD.get(keyword, "bad_format")
     if keyword == "required":
-        return reason, f"{fault.kind.property}: required and missing"
+        return reason, f"{_missing(fault)}: required and missing"
     name = str(fault.instance_path[0])
     value = record.get(name)
     rule = load_contract("transaction").field(name).rules.get(keyword)
@@ -145,4 +150,4 @@ def _kind(value: object) -> str:
 
 def rows(payload: bytes | None) -> Iterator[tuple[str, str, str | None, str]]:
     """`explain` as a table function: one row."""
-    yield tuple(explain(payload))
+    yield explain(payload)

@@ -118,7 +118,7 @@ def _environment(options: dict[str, str]) -> StreamTableEnvironment:
 
 
 def _compute_once(environment: StreamTableEnvironment, once: Once) -> None:
-    """Passes the view through a data stream, which Flink computes once. Rows stay in Flink's own format: no conversion."""
+    """Passes the view through a data stream, which Flink computes once. Rows stay in its own format, unconverted."""
     table = environment.from_path(once.view)._j_table
     row_data = get_gateway().jvm.java.lang.Class.forName("org.apache.flink.table.data.RowData")
     stream = environment._j_tenv.toDataStream(

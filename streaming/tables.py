@@ -123,8 +123,9 @@ def valid_view(judged: str = JUDGED) -> str:
     for number, field in enumerate(contract.fields, start=1):
         value = f"CASE WHEN fast THEN field_values[{number}] ELSE field_values[{canonical[field.name]}] END"
         if "pattern" not in field.rules and "enum" not in field.rules:
-            escaped = f"field_values[{canonical[field.name]}]"
-            value = f"""CASE WHEN fast THEN field_values[{number}] ELSE JSON_VALUE('{{"v":"' || {escaped} || '"}}', '$.v') END"""
+            # The one value that may hold escapes: a parser undoes them.
+            unescaped = f"""JSON_VALUE('{{"v":"' || field_values[{canonical[field.name]}] || '"}}', '$.v')"""
+            value = f"CASE WHEN fast THEN field_values[{number}] ELSE {unescaped} END"
         columns.append(f"  {_typed(value, field.type)} AS {field.column}")
     listed = ",\n".join(columns)
     return f"""CREATE TEMPORARY VIEW {VALID} AS
@@ -192,6 +193,6 @@ def lake_catalog(addresses: Addresses) -> str:
     return f"CREATE CATALOG {addresses.iceberg_catalog_name} {options(settings)}"
 
 
-def lake_table(table: Table) -> str:
+def lake_table(addresses: Addresses, table: Table) -> str:
     """The full name of an Iceberg table."""
-    return f"`{names.CATALOG}`.`{names.NAMESPACE}`.`{table.name}`"
+    return f"`{addresses.iceberg_catalog_name}`.`{names.NAMESPACE}`.`{table.name}`"

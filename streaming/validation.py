@@ -37,7 +37,9 @@ _TOP_LEVEL = frozenset({"$schema", "$id", "title", "description", "type", "prope
 # The part of regular expressions that means the same to JSON Schema and to Java and never matches a quote, a
 # backslash or a control character, which the text of a record shows escaped.
 _PATTERN = re.compile(
-    r"\^(?:[A-Za-z0-9 _,:;@/#-]|\\[.+*?()|$]|\[(?:[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9]|[A-Za-z0-9 _.,:;@/#+])+-?\]|\((?:\?[:!=]|(?!\?))|\)|[*+?]|\{[0-9]+(?:,[0-9]*)?\}|[|$])*\$"
+    r"\^(?:[A-Za-z0-9 _,:;@/#|$-]|\\[.+*?()|$]"  # characters
+    r"|\[(?:[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9]|[A-Za-z0-9 _.,:;@/#+])+-?\]"  # one of several
+    r"|\((?:\?[:!=]|(?!\?))|\)|[*+?]|\{[0-9]+(?:,[0-9]*)?\})*\$"  # groups and how often
 )
 
 # No lone surrogate in the whole text: Java would store a question mark in its place.
@@ -86,7 +88,10 @@ def _refuse_inexpressible(contract: Contract) -> None:
 
 
 def _content(field: Field, character: str) -> str:
-    """The pattern of what stands between the quotes of `field`'s value. Raises ConfigError for a rule it cannot express."""
+    """The pattern of what stands between the quotes of `field`'s value.
+
+    Raises ConfigError for a rule it cannot express.
+    """
     rules = field.rules
     if rules.get("type") != "string":
         raise _refusal(

@@ -1,4 +1,4 @@
-"""What every test may use: golden files. `pytest --update-golden` rewrites them; read the difference before committing."""
+"""Golden files for every test. `pytest --update-golden` rewrites them: read the difference before committing."""
 
 from collections.abc import Callable
 

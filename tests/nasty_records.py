@@ -1,7 +1,8 @@
 """Records that have broken validators before: a fixed corpus by name, and random mutants of valid records.
 
-Three limits of Flink's JSON parser are left out, since the contract does not state them: nesting deeper than 500
-levels, numbers longer than 1,000 characters or with an exponent beyond 32 bits, names of unknown fields longer than 50,000.
+Some limits of Flink's JSON parser are left out, since the contract does not state them: nesting deeper than 500
+levels, numbers longer than 1,000 characters or with an exponent beyond 32 bits, and names of unknown fields longer
+than 50,000 characters.
 """
 
 import json
@@ -25,16 +26,20 @@ VALID: dict[str, str] = {
 
 # Values for one field, whichever it is: of other JSON types, or text of another shape.
 ANY_VALUE: tuple[object, ...] = (
-    None, True, 12, 12.5, -0.0, 10**30, [], {}, ["12.50"], {"v": "12.50"}, "", " ", "\x00", "\n", "null", "é", "\ufffd", "\ufeff",
+    None, True, 12, 12.5, -0.0, 10**30, [], {}, ["12.50"], {"v": "12.50"}, "", " ", "\x00", "\n", "null", "é",
+    "\ufffd", "\ufeff",
 )  # fmt: skip
 
 # Texts for the fields whose rules are the finest.
 TEXTS: dict[str, tuple[str, ...]] = {
     "transaction_id": (
-        "0F8FAD5B-D9CB-469F-A165-70867728950E", "{0f8fad5b-d9cb-469f-a165-70867728950e}", "0f8fad5bd9cb469fa16570867728950e",
-        "0f8fad5b-d9cb-469f-a165-70867728950", "0f8fad5b-d9cb-469f-a165-70867728950e0", "0f8fad5b-d9cb-469f-a165-70867728950g",
-        "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "0f8fad5b-d9cb-469f-a165-70867728950e\n",
-        "urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-7086772895٠e",
+        "0F8FAD5B-D9CB-469F-A165-70867728950E", "{0f8fad5b-d9cb-469f-a165-70867728950e}",
+        "0f8fad5bd9cb469fa16570867728950e",
+        "0f8fad5b-d9cb-469f-a165-70867728950", "0f8fad5b-d9cb-469f-a165-70867728950e0",
+        "0f8fad5b-d9cb-469f-a165-70867728950g",
+        "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "0f8fad5b-d9cb-469f-a165-70867728950e\n",
+        "urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-7086772895\u0660e",
     ),
     "timestamp": (
         "2024-02-29T00:00:00.000Z", "2023-02-29T00:00:00.000Z", "2000-02-29T00:00:00.000Z", "1900-02-29T00:00:00.000Z",
@@ -44,30 +49,45 @@ TEXTS: dict[str, tuple[str, ...]] = {
         "2026-01-10T23:60:00.000Z", "2026-01-10T23:59:60.000Z", "2016-12-31T23:59:60.000Z", "0000-01-01T00:00:00.000Z",
         "0001-01-01T00:00:00.000Z", "0004-02-29T00:00:00.000Z", "1582-10-10T00:00:00.000Z", "9999-12-31T23:59:59.999Z",
         "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00.000Z", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00.12Z",
-        "2026-11-22T10:00:00.1234Z", "2026-11-22t10:00:00.123z", "2026-11-22 10:00:00.123Z", "2026-11-22T10:00:00.123+00:00",
-        "2026-11-22T10:00:00.123", "2026-11-22T10:00:00,123Z", "20261122T100000.123Z", "2026-W47-7T10:00:00.123Z", "1795341600123",
-        "2026-11-22T10:00:00.123Z\n", "2026-11-22T10:00:00.123Z ", " 2026-11-22T10:00:00.123Z", "+2026-11-22T10:00:00.123Z",
-        "12026-11-22T10:00:00.123Z", "2026-11-22T10:00:00.١٢٣Z", "2026-03-29T02:30:00.000Z", "2026-10-25T02:30:00.000Z",
+        "2026-11-22T10:00:00.1234Z", "2026-11-22t10:00:00.123z", "2026-11-22 10:00:00.123Z",
+        "2026-11-22T10:00:00.123+00:00",
+        "2026-11-22T10:00:00.123", "2026-11-22T10:00:00,123Z", "20261122T100000.123Z", "2026-W47-7T10:00:00.123Z",
+        "1795341600123",
+        "2026-11-22T10:00:00.123Z\n", "2026-11-22T10:00:00.123Z ", " 2026-11-22T10:00:00.123Z",
+        "+2026-11-22T10:00:00.123Z",
+        "12026-11-22T10:00:00.123Z", "2026-11-22T10:00:00.\u0661\u0662\u0663Z", "2026-03-29T02:30:00.000Z",
+        "2026-10-25T02:30:00.000Z",
     ),
-    "account_id": ("ACC00000004", "ACC0000000042", "acc000000042", "ACC00000004O", "ACC000000042\n", "ACC٠٠٠٠٠٠٠٤٢", "XACC000000042"),
+    "account_id": ("ACC00000004", "ACC0000000042", "acc000000042", "ACC00000004O", "ACC000000042\n",
+    "ACC\u0660\u0660\u0660\u0660\u0660\u0660\u0660٤\u0662", "XACC000000042"),
     "amount": (
-        "0.00", "00.00", "000000000000.00", "0.01", "00000.01", "999999999999.99", "1000000000000.00", "1", "1.", "1.5", ".50",
-        "1.505", "-1.00", "+1.00", "1e3", "1,00", "1.00\n", "\n1.00", " 1.00", "1.00 ", "1_0.00", "٣.٠٠", "１.00", "NaN", "Infinity",
+        "0.00", "00.00", "000000000000.00", "0.01", "00000.01", "999999999999.99", "1000000000000.00", "1", "1.",
+        "1.5", ".50",
+        "1.505", "-1.00", "+1.00", "1e3", "1,00", "1.00\n", "\n1.00", " 1.00", "1.00 ", "1_0.00",
+        "\u0663.\u0660\u0660", "\uff11.00", "NaN", "Infinity",
         "0x1.00", "1.00f", "012.50", "100000000000.00",
     ),
-    "currency": ("usd", "US", "USDD", "XTS", "USD\n", " USD", "U", "", "UЅD", "EUR|USD", ".*", "JPY", "SGD"),
+    "currency": ("usd", "US", "USDD", "XTS", "USD\n", " USD", "U", "", "U\u0405D", "EUR|USD", ".*", "JPY", "SGD"),
     "merchant_id": ("MER00000", "MER0000007", "mer000007", "MER000007\r\n", "MER00000a"),
     "merchant_name": (
-        "x", "é" * 100, "é" * 101, "😀" * 100, "😀" * 101, "x" * 100, "x" * 101, "e\u0301" * 50, "e\u0301" * 51, "\u200b", "\u2028\u2029",
-        "\x7f", "\x85", "\xa0", "\ufeffBOM", "\ufffd", "ok\ufffd", "\uffff", "\U0010ffff", "\ue000", "a\nb", "a\tb", "a\rb", "a\bb", "a\fb",
-        "a\x0bb", "\x00", "\x1f", "a\x00", '"', '""', "\\", "\\\\", '\\"', '"\\', 'a": "b', 'a\\": \\"b', '":"', '": "', '","', ':"', '":',
-        '","amount":"9.99', '"amount":"9.99"', '","amount":"9.99","x":"', '{"amount":"9.99"}', "}", "]", '"}', '"]', "\\u0041", "\\n", "\\ud800",
-        "/", "</script>", "'", "''", "' OR 1=1 --", "'; DROP TABLE transactions; --", "=1+1", "=HYPERLINK(\"http://x\")", "@SUM(1)", "-1", "+1",
-        "${jndi:ldap://x/a}", "%s%n", "$.v", "$[0]", "lax $", "\\E\\Q", "(a+)+$", "null", "NULL", "true", "0", " ", "  x  ", "\u202eevil",
-        "\n" * 100, "\n" * 101, '"' * 100, '"' * 101, "\\" * 100, "\\" * 101, "\x00" * 100, "\x00" * 101, "田中商店", "مقهى", "Ünïcödé ☕", "🏳️‍🌈",
+        "x", "é" * 100, "é" * 101, "😀" * 100, "😀" * 101, "x" * 100, "x" * 101, "e\u0301" * 50, "e\u0301" * 51,
+        "\u200b", "\u2028\u2029",
+        "\x7f", "\x85", "\xa0", "\ufeffBOM", "\ufffd", "ok\ufffd", "\uffff", "\U0010ffff", "\ue000", "a\nb", "a\tb",
+        "a\rb", "a\bb", "a\fb",
+        "a\x0bb", "\x00", "\x1f", "a\x00", '"', '""', "\\", "\\\\", '\\"', '"\\', 'a": "b', 'a\\": \\"b', '":"',
+        '": "', '","', ':"', '":',
+        '","amount":"9.99', '"amount":"9.99"', '","amount":"9.99","x":"', '{"amount":"9.99"}', "}", "]", '"}', '"]',
+        "\\u0041", "\\n", "\\ud800",
+        "/", "</script>", "'", "''", "' OR 1=1 --", "'; DROP TABLE transactions; --", "=1+1",
+        "=HYPERLINK(\"http://x\")", "@SUM(1)", "-1", "+1",
+        "${jndi:ldap://x/a}", "%s%n", "$.v", "$[0]", "lax $", "\\E\\Q", "(a+)+$", "null", "NULL", "true", "0", " ",
+        "  x  ", "\u202eevil",
+        "\n" * 100, "\n" * 101, '"' * 100, '"' * 101, "\\" * 100, "\\" * 101, "\x00" * 100, "\x00" * 101, "田中商店",
+        "مقهى", "Ünïcödé ☕", "🏳️‍🌈",
     ),
-    "merchant_category": ("541", "54111", "54 1", "5411\n", "０５４１", "abcd", "0000"),
-    "transaction_type": ("Purchase", "PURCHASE", "purchase ", "purchases", "pur", "withdrawal", "transfer", "refund", "chargeback"),
+    "merchant_category": ("541", "54111", "54 1", "5411\n", "\uff10\uff15\uff14\uff11", "abcd", "0000"),
+    "transaction_type": ("Purchase", "PURCHASE", "purchase ", "purchases", "pur", "withdrawal", "transfer", "refund",
+    "chargeback"),
     "channel": ("POS", "po", "poss", "pos\n", "atm", "online", "pos|atm"),
     "country": ("ch", "ZZ", "C", "CHE", "CH ", "UK", "XK", "ZW", "AD", "US", "EU"),
 }  # fmt: skip
@@ -142,8 +162,10 @@ def _encodings() -> Iterator[tuple[str, bytes]]:
         yield f"in {encoding}", text.decode().encode(encoding)
     yield "in Latin-1", text.replace(b"Grocery", b"Caf\xe9")
     bad = {
-        "lone continuation": b"\x80", "overlong slash": b"\xc0\xaf", "overlong NUL": b"\xc0\x80", "encoded surrogate": b"\xed\xa0\x80",
-        "surrogate pair in six bytes": b"\xed\xa0\xbd\xed\xb8\x80", "above U+10FFFF": b"\xf4\x90\x80\x80", "cut short": b"\xe2\x82", "FF FE": b"\xff\xfe",
+        "lone continuation": b"\x80", "overlong slash": b"\xc0\xaf", "overlong NUL": b"\xc0\x80",
+        "encoded surrogate": b"\xed\xa0\x80",
+        "surrogate pair in six bytes": b"\xed\xa0\xbd\xed\xb8\x80", "above U+10FFFF": b"\xf4\x90\x80\x80",
+        "cut short": b"\xe2\x82", "FF FE": b"\xff\xfe",
     }  # fmt: skip
     for name, piece in bad.items():
         yield f"{name} in a name", text.replace(b"Grocery", piece)
@@ -151,9 +173,12 @@ def _encodings() -> Iterator[tuple[str, bytes]]:
         yield f"{name} in an unknown key", text[:-1] + b',"' + piece + b'":1}'
         yield f"{name} behind the object", text + piece
     surrogates = {
-        "high": rb"\ud83d", "low": rb"\ude00", "swapped": rb"\ude00\ud83d", "two high": rb"\ud83d\ud83d", "pair": rb"\ud83d\ude00",
-        "pair in capitals": rb"\uD83D\uDE00", "after a backslash": rb"\\ud83d", "after two backslashes": rb"\\\ud83d", "high, then a letter": rb"\ud83dx",
-        "high, then an escape": rb"\ud83d\n", "pair, then high": rb"\ud83d\ude00\ud83d", "backslash, then pair's low": rb"\ud83d\\ude00",
+        "high": rb"\ud83d", "low": rb"\ude00", "swapped": rb"\ude00\ud83d", "two high": rb"\ud83d\ud83d",
+        "pair": rb"\ud83d\ude00",
+        "pair in capitals": rb"\uD83D\uDE00", "after a backslash": rb"\\ud83d", "after two backslashes": rb"\\\ud83d",
+        "high, then a letter": rb"\ud83dx",
+        "high, then an escape": rb"\ud83d\n", "pair, then high": rb"\ud83d\ude00\ud83d",
+        "backslash, then pair's low": rb"\ud83d\\ude00",
     }  # fmt: skip
     for name, piece in surrogates.items():
         yield f"surrogate {name} in a name", text.replace(b"Grocery", piece)
@@ -180,8 +205,10 @@ def _broken_texts() -> Iterator[tuple[str, bytes]]:
     for length in range(1, len(text), 9):
         yield f"cut after {length} bytes", text[:length]
     tails = (
-        b" x", b"x", text, b" " + text, b"\n" + text, b"]", b"}", b"},", b",", b",1", b',"a":1', b"]x", b"}x", b"][", b"}{", b"}]", b"]}", b"{}", b"[]",
-        b'"', b":", b"//", b"/* */", b"#", b"\\", b"null", b" null", b"1", b']' + b'[{"a":1}', b'},"v":{}', b'}{"v":' + text, b"]" + b"[" + text,
+        b" x", b"x", text, b" " + text, b"\n" + text, b"]", b"}", b"},", b",", b",1", b',"a":1', b"]x", b"}x", b"][",
+        b"}{", b"}]", b"]}", b"{}", b"[]",
+        b'"', b":", b"//", b"/* */", b"#", b"\\", b"null", b" null", b"1", b']' + b'[{"a":1}', b'},"v":{}',
+        b'}{"v":' + text, b"]" + b"[" + text,
         b'},"w":' + text, b"," + text, b"\xef\xbb\xbf",
     )  # fmt: skip
     for number, tail in enumerate(tails):
@@ -214,10 +241,13 @@ def _broken_texts() -> Iterator[tuple[str, bytes]]:
     yield "missing comma", text.replace(b",", b"", 1)
     yield "missing colon", text.replace(b":", b"", 1)
     values = (
-        b"NaN", b"Infinity", b"-Infinity", b"nan", b"+1", b"01", b"-01", b"1.", b".5", b"1e", b"1e+", b"-", b"0x10", b"1_000", b"True", b"None", b"undefined",
-        b"'x'", b"1 2", b"", b"{]", b"[1,]", b"[,1]", b'{"a":1,}', b"{a:1}", b'{"a" 1}', b"[1 2]", b"nul", b"truefalse", b'"\t"', b"/**/1", b"1//\n",
+        b"NaN", b"Infinity", b"-Infinity", b"nan", b"+1", b"01", b"-01", b"1.", b".5", b"1e", b"1e+", b"-", b"0x10",
+        b"1_000", b"True", b"None", b"undefined",
+        b"'x'", b"1 2", b"", b"{]", b"[1,]", b"[,1]", b'{"a":1,}', b"{a:1}", b'{"a" 1}', b"[1 2]", b"nul",
+        b"truefalse", b'"\t"', b"/**/1", b"1//\n",
         b"1e400", b"-1e400", b"1e-400", b"0e0", b"-0", b"1E+2", b"9" * 900, b"0." + b"9" * 900, b"9007199254740993",
-        b"[" * 60 + b"]" * 60, b'{"a":' * 60 + b"1" + b"}" * 60, b"[" * 400 + b"]" * 400, b'{"amount":"0.00"}', b"[[[[1]]]]", b'"\\u0000"', b'"\xef\xbf\xbd"',
+        b"[" * 60 + b"]" * 60, b'{"a":' * 60 + b"1" + b"}" * 60, b"[" * 400 + b"]" * 400, b'{"amount":"0.00"}',
+        b"[[[[1]]]]", b'"\\u0000"', b'"\xef\xbf\xbd"',
     )  # fmt: skip
     for number, value in enumerate(values):
         yield f"unknown field {number}", text[:-1] + b',"x":' + value + b"}"
@@ -303,5 +333,6 @@ def mutants(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
 def _damaged(text: bytes, chance: random.Random) -> bytes:
     start = chance.randrange(len(text))
     stop = min(len(text), start + chance.choice((0, 1, 1, 2, 5)))
-    pieces = (b"", b'"', b"\\", b",", b":", b"{", b"}", b"[", b"]", b" ", b"\n", b"0", b"a", b"\x80", b"\xc3", b"\xef\xbf\xbd", rb"\u0041", rb"\ud800", rb"\n", b'":"', text[start:stop] * 2)  # fmt: skip
+    pieces = (b"", b'"', b"\\", b",", b":", b"{", b"}", b"[", b"]", b" ", b"\n", b"0", b"a", b"\x80", b"\xc3",
+    b"\xef\xbf\xbd", rb"\u0041", rb"\ud800", rb"\n", b'":"', text[start:stop] * 2)  # fmt: skip
     return text[:start] + chance.choice(pieces) + text[stop:]

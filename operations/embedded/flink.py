@@ -129,6 +129,8 @@ class FlinkCluster:
             "io.tmp.dirs": str(temporary),
             # A TaskManager killed without a word is noticed in 10 s, not in 50.
             "heartbeat.interval": "2 s",
+            # A TaskManager that starts faster than its JobManager would try again after 10 s only.
+            "cluster.registration.error-delay": "500 ms",
             "heartbeat.timeout": "10 s",
             "cluster.evenly-spread-out-slots": False,
             "classloader.check-leaked-classloader": False,

@@ -9,23 +9,29 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import IO
 
 import httpx
+from rich.progress import Progress
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import ComponentFailed, NotRunning, PipelineError
+from contracts.errors import ComponentFailed, ConfigError, MachineError, NotRunning, PipelineError
 from contracts.settings import Settings
 from operations.embedded.stack import Stack
 from operations.embedded.supervision import Supervisor
 from operations.flink_jobs import stop_jobs
 from operations.health import Component, Health, examine
+from operations.jars import fetch_all
 from operations.ports import choose_ports
+from operations.preflight import check_configuration
 
 _LOOK_SECONDS = 0.5
 # Of the 15 s that `down` may take: the jobs' savepoints first, then the processes.
-_SAVEPOINT_SECONDS = 5.0
-_PROCESS_SECONDS = 8.0
+_SAVEPOINT_SECONDS = 4.5
+_PROCESS_SECONDS = 7.5
+# These write and read nothing of the stream: they are asked to end while the jobs write their savepoints.
+_CONTROL_PLANE = (names.DAEMON, names.WEBSERVER, names.CODE_SERVER)
 
 Watcher = Callable[[tuple[Component, ...]], None]
 
@@ -39,11 +45,12 @@ class Running:
 
 
 class Pipeline:
-    """The embedded pipeline of one state folder."""
+    """The embedded pipeline of one state folder. `started` tells whether this object has started its processes."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.supervisor = Supervisor(settings.paths)
+        self.started = False
 
     def is_running(self) -> bool:
         """Whether its supervisor answers."""
@@ -55,15 +62,20 @@ class Pipeline:
 
     def components(self, *, memory: bool = False) -> tuple[Component, ...]:
         """The health of everything. Raises NotRunning."""
-        if not self.is_running():
+        processes = self.supervisor.processes()
+        if not processes:
             raise NotRunning(f"no pipeline runs in {self.settings.paths.root}. Start it: pipeline up")
-        return examine(self.addresses(), self.supervisor.processes(), memory=memory)
+        return examine(self.addresses(), processes, memory=memory)
 
-    def start(self, *, generator: bool) -> Running:
+    def start(self, *, generator: bool, progress: Progress | None = None) -> Running:
         """Starts every process and returns at once; `await_healthy` waits for them. Harmless where it already runs.
 
-        Raises PortTaken, JavaMissing, JarError, ComponentFailed; then nothing is left running.
+        Jars that are missing are fetched first, shown in `progress`.
+        Raises ConfigError, PortTaken, JavaMissing, JarError, ComponentFailed; then nothing is left running.
         """
+        check_configuration(self.settings, generator=generator)
+        self._refuse_foreign_folder()
+        fetch_all(progress)
         with self._alone():
             if self.is_running():
                 return Running(self.addresses(), was_running=True)
@@ -72,18 +84,19 @@ class Pipeline:
             session = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
             stack = Stack(self.settings, choose_ports(self.settings), session, generator)
             programs, environment = stack.prepare()
+            stack.addresses.write()
+            self.started = True
             try:
                 self.supervisor.start(programs, environment)
-                stack.addresses.write()
             except BaseException:  # Ctrl-C included: whatever was started must not outlive this call
-                self.supervisor.stop(seconds=_PROCESS_SECONDS)
+                self.supervisor.stop(seconds=0)
                 raise
             return Running(stack.addresses, was_running=False)
 
     def await_healthy(self, watch: Watcher) -> None:
         """Returns when everything is healthy; `watch` sees every look on the way. Starts the generator once the jobs run.
 
-        Raises ComponentFailed, naming what is missing, after `ready_seconds`.
+        Raises ComponentFailed, naming what is missing, after `ready_seconds`; NotRunning where somebody ends it.
         """
         deadline = time.monotonic() + self.settings.ready_seconds
         while True:
@@ -92,12 +105,7 @@ class Pipeline:
             unhealthy = [component for component in components if component.health is not Health.HEALTHY]
             if not unhealthy:
                 return
-            if {component.name for component in unhealthy} <= {
-                names.GENERATOR,
-                names.CODE_SERVER,
-                names.DAEMON,
-                names.WEBSERVER,
-            }:
+            if {component.name for component in unhealthy} <= {names.GENERATOR, *_CONTROL_PLANE}:
                 self._start_generator()
             if time.monotonic() > deadline:
                 missing = "; ".join(f"{component.name}: {component.detail}" for component in unhealthy)
@@ -113,39 +121,95 @@ class Pipeline:
                 self.supervisor.start_program(names.GENERATOR)
 
     def stop(self) -> bool:
-        """Ends every process, the jobs with savepoints where there is time. Returns whether anything ran."""
+        """Ends every process, the jobs with savepoints where there is time. Returns whether anything ran.
+
+        An interruption ends everything at once, and is raised then.
+        """
+        if not self.settings.paths.run.exists() and not self.supervisor.leftovers():
+            return False  # and no folder is made by asking
         with self._alone():
             if not self.is_running():
-                ran = bool(self.supervisor.leftovers())
-                if ran:
-                    self.supervisor.stop(seconds=_PROCESS_SECONDS)
-                return ran
-            # The keeper first: it would submit the jobs again.
-            for name in (names.JOB_KEEPER, names.GENERATOR, names.DAEMON, names.WEBSERVER, names.CODE_SERVER):
-                self.supervisor.stop_program(name)
-            with (
-                suppress(NotRunning, httpx.HTTPError),
-                httpx.Client(base_url=self.addresses().flink_rest_url, timeout=3) as flink,
-            ):
-                stop_jobs(flink, self.settings.paths.checkpoints, seconds=_SAVEPOINT_SECONDS)
+                if not self.supervisor.leftovers():
+                    return False
+                self.supervisor.stop(seconds=_PROCESS_SECONDS)
+                return True
+            try:
+                # The keeper first: it would submit the jobs again.
+                for name in (names.JOB_KEEPER, names.GENERATOR, *_CONTROL_PLANE):
+                    self.supervisor.stop_program(name)
+                with (
+                    suppress(NotRunning, httpx.HTTPError),
+                    httpx.Client(base_url=self.addresses().flink_rest_url, timeout=3) as flink,
+                ):
+                    stop_jobs(flink, self.settings.paths.checkpoints, seconds=_SAVEPOINT_SECONDS)
+            except BaseException:
+                self.supervisor.stop(seconds=0)
+                raise
             self.supervisor.stop(seconds=_PROCESS_SECONDS)
             return True
 
-    def reset(self) -> None:
-        """Removes the state folder: log, tables, checkpoints and all. Raises PipelineError while the pipeline runs."""
-        if self.is_running():
-            raise PipelineError("the pipeline is running. End it first: pipeline down")
+    def is_removable(self) -> bool:
+        """Whether there is a state folder. Raises PipelineError while processes write to it, or where it is none."""
         root = self.settings.paths.root
-        if root.exists() and not (root / "run").is_dir():
-            raise PipelineError(f"{root} is not a pipeline's state folder (it has no run/); nothing was removed")
-        shutil.rmtree(root, ignore_errors=False) if root.exists() else None
+        if self.is_running() or self.supervisor.leftovers():
+            raise PipelineError(f"the pipeline in {root} is running. End it first: pipeline down")
+        if not root.exists():
+            return False
+        if not self._is_state_folder():
+            raise PipelineError(f"{root} is not a pipeline's state folder (it has no run/pipeline.lock); nothing removed")
+        return True
+
+    def reset(self) -> None:
+        """Removes the state folder: log, tables, checkpoints and all. Raises PipelineError as `is_removable` does."""
+        if not self.is_removable():
+            return
+        with self._alone():
+            self.is_removable()
+            try:
+                shutil.rmtree(self.settings.paths.root)
+            except OSError as error:
+                raise PipelineError(f"not everything could be removed: {error}. Remove the rest by hand") from error
+
+    def _is_state_folder(self) -> bool:
+        return self._lock.is_file() or self.settings.paths.addresses.is_file()
+
+    def _refuse_foreign_folder(self) -> None:
+        """`reset` removes the whole folder, so it must hold nothing else from the beginning."""
+        root = self.settings.paths.root
+        if root.is_dir() and not self._is_state_folder() and any(root.iterdir()):
+            raise ConfigError(
+                "environment variable PIPELINE_STATE",
+                f"{root} holds other files, and `pipeline reset` would remove them; name a new or an empty folder",
+            )
+
+    @property
+    def _lock(self) -> "os.PathLike[str]":
+        return self.settings.paths.run / "pipeline.lock"
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two commands that start or stop the same pipeline wait for each other."""
-        folder = self.settings.paths.run
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            lock.write(str(os.getpid()))
+        """Two commands that start, stop or remove the same pipeline wait for each other."""
+        with self._locked() as _:
             yield
+
+    def _locked(self) -> "IO[str]":
+        """The lock file, open and locked until it is closed. Raises MachineError where it cannot be made."""
+        paths = self.settings.paths
+        while True:
+            try:
+                # One by one: mkdir gives the mode to the last folder only.
+                paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                paths.run.mkdir(mode=0o700, exist_ok=True)
+                lock = open(self._lock, "a", encoding="utf-8")
+            except OSError as error:
+                raise MachineError(
+                    f"the state folder {paths.root} cannot be used: {error.strerror}. Choose another one: "
+                    "PIPELINE_STATE=<folder> pipeline up"
+                ) from error
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.sameopenfile(lock.fileno(), lock.fileno()) and os.path.samestat(
+                    os.fstat(lock.fileno()), os.stat(self._lock)
+                ):
+                    return lock
+            lock.close()  # whoever held it has removed the folder meanwhile

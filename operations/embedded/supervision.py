@@ -1,34 +1,39 @@
-"""Runs the processes of the embedded pipeline under supervisord: it restarts what dies, with backoff, and rotates the logs.
+"""Runs the processes of the embedded pipeline under supervisord, which restarts what dies and rotates the logs.
 
 This module writes its configuration, starts it, talks to it, and ends it. What the processes are: `stack.py`.
 """
 
 import configparser
-import hashlib
 import http.client
 import os
+import re
 import shlex
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import psutil
 import tenacity
 
-from contracts.errors import ComponentFailed
+from contracts.errors import ComponentFailed, ConfigError
 from contracts.paths import StatePaths
+from operations.signals import held_back
 
 # Marks every process of a pipeline; a shell that took the addresses from `pipeline env` has no session.
 SESSION_VARIABLE = "PIPELINE_SESSION"
-_LONGEST_SOCKET_PATH = 100  # sockaddr_un holds 108 bytes, with the suffix supervisord adds while binding
+# sockaddr_un holds 104 bytes on macOS and 108 on Linux; while binding, supervisord adds a dot and its pid.
+_LONGEST_SOCKET_PATH = 95
+# What a supervisor that is not there, that is just ending (a Fault) or that died in mid-sentence makes of a call.
+_NO_ANSWER = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatError)
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,10 @@ class Program:
 
 @dataclass(frozen=True)
 class ProcessState:
-    """What supervisord knows of a process. `state` is its word (STARTING, RUNNING, BACKOFF, FATAL, ...); times in seconds."""
+    """What supervisord knows of a process.
+
+    `state` is its word (STARTING, RUNNING, BACKOFF, FATAL, ...), `complaint` why it could not be started.
+    """
 
     name: str
     state: str
@@ -59,28 +67,32 @@ class Supervisor:
     def __init__(self, paths: StatePaths) -> None:
         self._paths = paths
         self._configuration = paths.run / "supervisord.conf"
-        socket_path = paths.run / "supervisor.sock"
-        if len(str(socket_path)) > _LONGEST_SOCKET_PATH:
-            digest = hashlib.sha256(str(paths.root).encode()).hexdigest()[:16]
-            socket_path = Path(tempfile.gettempdir()) / f"pipeline-{digest}.sock"
-        self._socket = socket_path
+        # The socket itself, or a link to it where its own path would be too long.
+        self._socket = paths.run / "supervisor.sock"
+        self._daemon: subprocess.Popen[bytes] | None = None
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
-        """Starts supervisord, apart from this terminal, and with it every wanted program. Raises ComponentFailed."""
+        """Starts supervisord, apart from this terminal, and with it every wanted program.
+
+        Raises ComponentFailed; ConfigError for a state folder whose name supervisord cannot read.
+        """
         self._paths.run.mkdir(parents=True, exist_ok=True)
         self._paths.logs.mkdir(parents=True, exist_ok=True)
-        self._write_configuration(programs)
+        self._write_configuration(programs, self._place_socket())
         command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(self._configuration)]
-        with (self._paths.logs / "supervisor.out").open("ab") as output:
-            daemon = subprocess.Popen(
+        # Held back: a process that has not yet got its environment could not be found and ended.
+        with held_back(), (self._paths.logs / "supervisor.out").open("ab") as output:
+            self._daemon = subprocess.Popen(
                 command,
-                env=dict(environment),
+                # Supervisord reads its configuration in the locale's encoding; it was written in this one.
+                env={**environment, "PYTHONUTF8": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=self._paths.root,
             )
+        daemon = self._daemon
         tenacity.Retrying(
             wait=tenacity.wait_fixed(0.1),
             stop=tenacity.stop_after_delay(20),
@@ -91,10 +103,10 @@ class Supervisor:
             raise ComponentFailed(f"the supervisor did not start; see {self._paths.logs / 'supervisor.out'}")
 
     def is_running(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers, and is not about to end."""
         try:
             self._call("supervisor.getState")
-        except (OSError, http.client.HTTPException):
+        except _NO_ANSWER:
             return False
         return True
 
@@ -102,7 +114,7 @@ class Supervisor:
         """Every supervised process; none where the supervisor does not run."""
         try:
             found = self._call("supervisor.getAllProcessInfo")
-        except (OSError, http.client.HTTPException):
+        except _NO_ANSWER:
             return ()
         return tuple(
             ProcessState(
@@ -116,27 +128,56 @@ class Supervisor:
         )
 
     def start_program(self, name: str) -> None:
-        """Starts one program that is not wanted from the beginning."""
-        self._call("supervisor.startProcess", name, False)
+        """Starts one program that is not wanted from the beginning; nothing where it runs already."""
+        with suppress(*_NO_ANSWER):
+            self._call("supervisor.startProcess", name, False)
 
     def stop_program(self, name: str) -> None:
-        """Asks one program to end, and does not wait."""
-        with suppress(xmlrpc.client.Fault):  # it was not running
+        """Asks one program to end, and does not wait; nothing where it does not run."""
+        with suppress(*_NO_ANSWER):
             self._call("supervisor.stopProcess", name, False)
 
     def stop(self, *, seconds: float = 12) -> None:
-        """Ends every process, then the supervisor; kills after `seconds` what is still there."""
-        family = self._family()
-        with suppress(OSError, http.client.HTTPException, xmlrpc.client.Fault):
+        """Asks every process to end, then the supervisor; kills after `seconds` what is still there.
+
+        An interruption cuts the waiting short, not the killing. Raises ComponentFailed for what cannot be killed.
+        """
+        try:
+            self._end_in_order(time.monotonic() + seconds)
+        finally:
+            with held_back():
+                self._kill()
+                self._forget_socket()
+
+    def _end_in_order(self, deadline: float) -> None:
+        supervised = self.is_running()
+        # All at once: asked to shut down, supervisord ends one program after the other, a second or more for each.
+        while time.monotonic() < deadline and (left := [found for found in self.processes() if found.pid]):
+            for process in left:
+                if process.state != "STOPPING":
+                    self.stop_program(process.name)
+            time.sleep(0.1)
+        with suppress(*_NO_ANSWER):
             self._call("supervisor.shutdown")
-        _, alive = psutil.wait_procs(family, timeout=seconds)
-        # A process that was orphaned by an earlier crash has no supervisor to end it.
-        alive = sorted({*alive, *self.leftovers()}, key=lambda process: process.pid)
-        for process in alive:
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=5)
-        self._socket.unlink(missing_ok=True)
+        left_over = self.leftovers()
+        if not supervised:  # it died and left its processes behind
+            for process in left_over:
+                with suppress(psutil.NoSuchProcess):
+                    process.terminate()
+        psutil.wait_procs(left_over, timeout=max(0.0, deadline - time.monotonic()))
+
+    def _kill(self) -> None:
+        deadline = time.monotonic() + 5
+        while alive := self.leftovers():
+            if time.monotonic() > deadline:
+                pids = ", ".join(str(process.pid) for process in alive)
+                raise ComponentFailed(f"these processes do not end, even when killed: {pids}. Look at them with: ps")
+            for process in alive:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(alive, timeout=1)
+        if self._daemon is not None:
+            self._daemon.poll()
 
     def leftovers(self) -> tuple[psutil.Process, ...]:
         """Every process of this pipeline, found by its environment, supervised or not."""
@@ -151,23 +192,30 @@ class Supervisor:
                 found.append(process)
         return tuple(found)
 
-    def _family(self) -> list[psutil.Process]:
-        try:
-            pid = int((self._paths.run / "supervisord.pid").read_text())
-            leader = psutil.Process(pid)
-            if "supervisor.supervisord" not in leader.cmdline():
-                return []
-            return [leader, *leader.children(recursive=True)]
-        except (FileNotFoundError, ValueError, psutil.NoSuchProcess):
-            return []
+    def _place_socket(self) -> Path:
+        """Where supervisord shall make its socket."""
+        self._forget_socket()
+        if len(os.fsencode(self._socket)) <= _LONGEST_SOCKET_PATH:
+            return self._socket
+        place = Path(tempfile.mkdtemp(prefix="pipeline-")) / "supervisor.sock"
+        self._socket.symlink_to(place)
+        return place
+
+    def _forget_socket(self) -> None:
+        place = Path(os.path.realpath(self._socket))
+        if self._socket.is_symlink():
+            with suppress(FileNotFoundError):
+                place.unlink(missing_ok=True)
+                place.parent.rmdir()
+        self._socket.unlink(missing_ok=True)
 
     def _call(self, method: str, *arguments: str | bool) -> Any:  # the answers of XML-RPC have no type
-        with xmlrpc.client.ServerProxy("http://supervisor", transport=_UnixTransport(str(self._socket))) as server:
+        with xmlrpc.client.ServerProxy("http://supervisor", transport=_UnixTransport(os.path.realpath(self._socket))) as server:
             return getattr(server, method)(*arguments)
 
-    def _write_configuration(self, programs: Sequence[Program]) -> None:
+    def _write_configuration(self, programs: Sequence[Program], socket_path: Path) -> None:
         text = configparser.RawConfigParser()
-        text["unix_http_server"] = {"file": str(self._socket), "chmod": "0600"}
+        text["unix_http_server"] = {"file": _escape(socket_path), "chmod": "0600"}
         text["rpcinterface:supervisor"] = {
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         }
@@ -201,7 +249,12 @@ class Supervisor:
 
 
 def _escape(value: Path | str) -> str:
-    """Supervisord expands percent signs."""
+    """`value` as supervisord reads it: it expands percent signs. Raises ConfigError for what it takes for a comment."""
+    if re.search(r"\s[;#]|[\x00-\x1f]", str(value)):
+        raise ConfigError(
+            "environment variable PIPELINE_STATE",
+            f"{str(value)!r} cannot be used: the supervisor takes a ';' or '#' after a blank for a comment",
+        )
     return str(value).replace("%", "%%")
 
 

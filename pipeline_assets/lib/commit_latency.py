@@ -48,7 +48,7 @@ def commit_latency(table: Table, snapshot_id: int, *, since: str) -> CommitLaten
 
 
 def commit_delays(table: Table, snapshot_id: int, *, since: str) -> pa.Array:
-    """Milliseconds (float64) from the column `since` to the commit, one a row that `snapshot_id` added and that is still there."""
+    """Milliseconds (float64) from the column `since` to the commit, one for each row that `snapshot_id` added."""
     snapshot = table.snapshot_by_id(snapshot_id)
     if snapshot is None:
         return pa.array([], type=pa.float64())

@@ -1,4 +1,4 @@
-"""The job `lakehouse`: every raw record and every alert into its Iceberg table, exactly once; dead letters also to Kafka."""
+"""The job `lakehouse`: every record and every alert into its Iceberg table, exactly once; dead letters also to Kafka."""
 
 from contracts import names
 from contracts.addresses import Addresses
@@ -34,10 +34,10 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
             _refused_view(),
         ),
         inserts=(
-            _insert(transactions(), f"FROM {tables.VALID}"),
-            _insert(dead_letters(), f"FROM {_REFUSED}"),
+            _insert(addresses, transactions(), f"FROM {tables.VALID}"),
+            _insert(addresses, dead_letters(), f"FROM {_REFUSED}"),
             f"INSERT INTO {tables.DEAD_LETTERS_OUT} SELECT * FROM {_REFUSED}",
-            _insert(alerts(), _first_of_each_alert()),
+            _insert(addresses, alerts(), _first_of_each_alert()),
         ),
         options={
             **options,
@@ -65,9 +65,9 @@ def _first_of_each_alert() -> str:
 ) WHERE sighting = 1"""
 
 
-def _insert(table: Table, source: str) -> str:
+def _insert(addresses: Addresses, table: Table, source: str) -> str:
     columns = ", ".join(
         f"CURRENT_TIMESTAMP AS `{column.name}`" if column.name == "processed_at" else f"`{column.name}`"
         for column in table.columns
     )
-    return f"INSERT INTO {tables.lake_table(table)}\nSELECT {columns}\n{source}"
+    return f"INSERT INTO {tables.lake_table(addresses, table)}\nSELECT {columns}\n{source}"

@@ -1,4 +1,4 @@
-"""The alerting rules as a real Flink runs them, over a history: what they hit, what they leave, and the alerts' shape."""
+"""The alerting rules as a real Flink runs them: what they hit, what they leave, and the alerts' shape."""
 
 import hashlib
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ _HIGH = HighValue(
 _RAPID = RapidActivity(id="rapid", version="2", severity="critical", kind="rapid_activity", count=2, window_seconds=60)
 _ZONES = {"US": "America/New_York", "IN": "Asia/Kolkata"}
 _NIGHT = UnusualHour(
-    id="night", version="1", severity="low", kind="unusual_hour", start_hour=1, end_hour=5, minimum_amounts={"EUR": Decimal("50.00")}
+    id="night", version="1", severity="low", kind="unusual_hour", start_hour=1, end_hour=5,
+    minimum_amounts={"EUR": Decimal("50.00")}
 ).model_copy(update={"zones": _ZONES})  # fmt: skip
 _LATE = _NIGHT.model_copy(update={"id": "late", "start_hour": 22, "end_hour": 2})
 RULES: tuple[Rule, ...] = (_HIGH, _RAPID, _NIGHT, _LATE)
@@ -45,7 +46,7 @@ class Sent:
     country: str = "CH"
 
 
-# In order of arrival. A day each, so that the groups do not meet.
+# In order of arrival.
 HISTORY = (
     # The threshold itself is no hit; a currency that is not listed is not judged.
     Sent("2026-05-01T12:00:00.000Z", {"high"}, amount="100.01"),
@@ -94,7 +95,7 @@ def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             {
                 "transaction_id": transaction_id(number),
                 "event_time": sent.time,
-                # A day of a group apart, so that only the groups that mean it are rapid.
+                # An account of its own, but where the history is about one.
                 "account_id": sent.account if sent.account != "ACC000000001" else f"ACC{number + 100:09}",
                 "amount": sent.amount,
                 "currency": sent.currency,
@@ -105,15 +106,16 @@ def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             for number, sent in enumerate(HISTORY)
         ),
     )
-    columns = """  transaction_id STRING, event_time TIMESTAMP_LTZ(3), account_id STRING, amount STRING, currency STRING,
-  country STRING, kafka_partition INT, kafka_offset BIGINT"""
+    columns = """  transaction_id STRING, event_time TIMESTAMP_LTZ(3), account_id STRING, amount STRING,
+  currency STRING, country STRING, kafka_partition INT, kafka_offset BIGINT"""
     contract = load_contract("alert")
     flink_batch.run(
         folder / "job",
         definitions=(
             flink_batch.json_table("sent", columns, folder / "transactions"),
             """CREATE TEMPORARY VIEW transactions AS SELECT transaction_id, event_time, account_id,
-  CAST(amount AS DECIMAL(14, 2)) AS amount, currency, country, kafka_partition, kafka_offset, PROCTIME() AS arrived FROM sent""",
+  CAST(amount AS DECIMAL(14, 2)) AS amount, currency, country, kafka_partition, kafka_offset,
+  PROCTIME() AS arrived FROM sent""",
             flink_batch.json_table(
                 "alerts",
                 ",\n".join(f"  {field.column} {flink_type(field.type)}" for field in contract.fields),

@@ -19,8 +19,8 @@ from tests.reference_judge import accepts
 SEED = 20261122
 MUTANTS = 6000
 
-_RAW_COLUMNS = """  payload BYTES, kafka_topic STRING, kafka_partition INT, kafka_offset BIGINT,
-  kafka_timestamp TIMESTAMP_LTZ(3)"""
+_PLACE = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp"
+_PLACE_COLUMNS = "  kafka_topic STRING, kafka_partition INT, kafka_offset BIGINT, kafka_timestamp TIMESTAMP_LTZ(3)"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
     flink_batch.run(
         folder / "job",
         definitions=(
-            flink_batch.json_table(tables.RAW, _RAW_COLUMNS, folder / "raw"),
+            flink_batch.json_table(tables.RAW, f"  payload BYTES,\n{_PLACE_COLUMNS}", folder / "raw"),
             tables.judged_view(),
             tables.valid_view(),
             flink_batch.json_table(
@@ -74,13 +74,13 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
             ),
             flink_batch.json_table(
                 "valid",
-                f"{columns},\n  kafka_topic STRING, kafka_partition INT, kafka_offset BIGINT, kafka_timestamp TIMESTAMP_LTZ(3)",
+                f"{columns},\n{_PLACE_COLUMNS}",
                 folder / "valid",
             ),
         ),
         inserts=(
             f"INSERT INTO verdicts SELECT kafka_offset, fast, field_values IS NOT NULL FROM {tables.JUDGED}",
-            f"INSERT INTO valid SELECT {typed}, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp FROM {tables.VALID}",
+            f"INSERT INTO valid SELECT {typed}, {_PLACE} FROM {tables.VALID}",
         ),
     )
     return Judged(

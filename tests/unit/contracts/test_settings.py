@@ -123,7 +123,8 @@ def test_paths_state_of_the_environment_is_where_everything_lies(
     paths = load_settings().paths
     assert paths.root == (tmp_path / "b").resolve()
     everything = (
-        paths.addresses, paths.run, paths.logs, paths.kafka, paths.flink, paths.checkpoints, paths.catalog, paths.warehouse,
+        paths.addresses, paths.run, paths.logs, paths.kafka, paths.flink, paths.checkpoints, paths.catalog,
+        paths.warehouse,
         paths.dagster, paths.generator,
     )  # fmt: skip
     assert all(path.is_relative_to(paths.root) and path.is_absolute() for path in everything)
@@ -138,4 +139,4 @@ def test_paths_state_in_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPa
 
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
-        load_settings().ready_seconds = 1  # type: ignore[misc]
+        load_settings().ready_seconds = 1

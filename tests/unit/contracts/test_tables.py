@@ -12,9 +12,12 @@ def listed(table: tables.Table) -> list[str]:
 
 def test_transactions_columns_are_the_contract_and_the_position() -> None:
     assert listed(tables.transactions()) == [
-        "transaction_id string", "event_time timestamptz", "account_id string", "amount decimal(14,2)", "currency string",
-        "merchant_id string", "merchant_name string", "merchant_category string", "transaction_type string", "channel string",
-        "country string", "kafka_topic string", "kafka_partition int", "kafka_offset long", "kafka_timestamp timestamptz",
+        "transaction_id string", "event_time timestamptz", "account_id string", "amount decimal(14,2)",
+        "currency string",
+        "merchant_id string", "merchant_name string", "merchant_category string", "transaction_type string",
+        "channel string",
+        "country string", "kafka_topic string", "kafka_partition int", "kafka_offset long",
+        "kafka_timestamp timestamptz",
         "processed_at timestamptz",
     ]  # fmt: skip
 

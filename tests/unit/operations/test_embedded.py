@@ -21,7 +21,8 @@ def broker(folder: Path, java: Path) -> Broker:
 
 def cluster(state: Path, settings: Flink | None = None) -> FlinkCluster:
     return FlinkCluster(
-        StatePaths(state), Path("/jdk/bin/java"), (Path("/jars/kafka.jar"),), (Path("/jars/hadoop.jar"),), settings or Flink(), 18081, 16123
+        StatePaths(state), Path("/jdk/bin/java"), (Path("/jars/kafka.jar"),), (Path("/jars/hadoop.jar"),),
+        settings or Flink(), 18081, 16123
     )  # fmt: skip
 
 
@@ -89,7 +90,8 @@ def test_flink_configuration_is_reachable_from_this_machine_alone(tmp_path: Path
 def test_flink_taskmanager_memory_parts_add_up_to_the_process(tmp_path: Path, size: int) -> None:
     configuration = cluster(tmp_path, Flink(taskmanager_mb=size)).configuration()
     parts = [
-        "taskmanager.memory.framework.heap.size", "taskmanager.memory.task.heap.size", "taskmanager.memory.framework.off-heap.size",
+        "taskmanager.memory.framework.heap.size", "taskmanager.memory.task.heap.size",
+        "taskmanager.memory.framework.off-heap.size",
         "taskmanager.memory.task.off-heap.size", "taskmanager.memory.network.max", "taskmanager.memory.managed.size",
         "taskmanager.memory.jvm-metaspace.size", "taskmanager.memory.jvm-overhead.max",
     ]  # fmt: skip

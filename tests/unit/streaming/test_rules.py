@@ -23,7 +23,8 @@ HIGH = HighValue(
 )
 RAPID = RapidActivity(id="rapid", version="2.0", severity="critical", kind="rapid_activity", count=5, window_seconds=60)
 NIGHT = UnusualHour(
-    id="night", version="1", severity="medium", kind="unusual_hour", start_hour=1, end_hour=5, minimum_amounts={"EUR": Decimal(200)}
+    id="night", version="1", severity="medium", kind="unusual_hour", start_hour=1, end_hour=5,
+    minimum_amounts={"EUR": Decimal(200)}
 )  # fmt: skip
 OVER_MIDNIGHT = NIGHT.model_copy(
     update={"id": "late", "start_hour": 22, "zones": {"JP": "Asia/Tokyo", "US": "America/New_York"}}
