@@ -6,21 +6,25 @@ Exit codes are stable: 0 success or healthy, 1 failure, 2 wrong usage, 3 not run
 
 import json
 import shlex
-import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from contracts.addresses import Addresses
-from contracts.errors import PipelineError
-from contracts.settings import Settings, load_settings
+from contracts.errors import ComponentFailed, NotRunning, PipelineError
+from operations.signals import Interrupted, raise_interrupted
+
+# Everything else is imported by the command that needs it: Kafka, Iceberg and DuckDB take seconds, `pipeline env` none.
+if TYPE_CHECKING:
+    from contracts.addresses import Addresses
+    from contracts.settings import Settings
+    from operations.embedded.lifecycle import Pipeline
 
 UNHEALTHY = 10
 INTERRUPTED = 130
@@ -29,37 +33,28 @@ app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Financial transactions from Kafka through Flink into Iceberg, with Dagster as the control plane.",
 )  # fmt: skip
-out = Console()
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-class Interrupted(BaseException):
-    """Ctrl-C, or a polite request to end. Not KeyboardInterrupt, which the command-line library turns into exit code 1."""
-
-
 def main() -> None:
     """The entry point: errors that a user can mend become one sentence and an exit code."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
     try:
+        raise_interrupted()
         app()
     except PipelineError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(error.exit_code)
     except Interrupted:
-        err.print("interrupted")
+        with suppress(OSError):  # the terminal itself may be gone
+            err.print("interrupted")
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # `pipeline query ... | head`
-        sys.stderr.close()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise Interrupted
+def _settings() -> "Settings":
+    from contracts.settings import load_settings
 
-
-def _settings() -> Settings:
     return load_settings()
 
 
@@ -74,51 +69,45 @@ def up(
     """
     from operations import screen
     from operations.embedded.lifecycle import Pipeline
-    from operations.jars import fetch_all, progress_bar
+    from operations.jars import progress_bar
 
-    settings = _settings()
-    pipeline = Pipeline(settings)
+    out = screen.console()
+    pipeline = Pipeline(_settings())
     started = time.monotonic()
-    with progress_bar() as bar:
-        fetch_all(bar)
-    running = pipeline.start(generator=generator)
     try:
+        with progress_bar() as bar:
+            running = pipeline.start(generator=generator, progress=bar)
         with Live(console=err, refresh_per_second=4, transient=True) as live:
             pipeline.await_healthy(lambda components: live.update(screen.starting(components, since=started)))
         verb = "already runs" if running.was_running else f"is up after {time.monotonic() - started:.0f} s"
         out.print(f"[bold green]The pipeline {verb}.[/]")
         out.print(screen.addresses(running.addresses))
-        if detach:
-            return
-        if running.was_running:
+        if running.was_running and not detach:
             out.print("It was started elsewhere and is left running; end it with: pipeline down")
-            return
-        _watch(pipeline)
-    except Interrupted:
-        if not running.was_running:
-            err.print("stopping; Ctrl-C again ends everything at once")
-            _down(pipeline)
-        raise
-
-
-def _down(pipeline: Any) -> bool:
-    try:
-        return bool(pipeline.stop())
-    except Interrupted:
-        pipeline.supervisor.stop(seconds=0)
+        elif not detach:
+            _watch(pipeline)
+    except ComponentFailed:
+        raise  # what did start is left for a look at its logs
+    except BaseException as reason:  # also a terminal that is gone, and whatever else: a foreground leaves nothing
+        if pipeline.started:
+            if isinstance(reason, Interrupted):
+                with suppress(OSError):
+                    err.print("stopping; Ctrl-C again ends everything at once")
+            pipeline.stop()
         raise
 
 
 @app.command()
 def down() -> None:
     """End every process. Everything written stays; `up` goes on from there."""
+    from operations import screen
     from operations.embedded.lifecycle import Pipeline
 
     started = time.monotonic()
-    if _down(Pipeline(_settings())):
-        out.print(f"The pipeline is down after {time.monotonic() - started:.0f} s.")
+    if Pipeline(_settings()).stop():
+        screen.console().print(f"The pipeline is down after {time.monotonic() - started:.0f} s.")
     else:
-        out.print("No pipeline was running.")
+        screen.console().print("No pipeline was running.")
 
 
 @app.command()
@@ -126,7 +115,10 @@ def status(
     as_json: Json = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh until Ctrl-C.")] = False,
 ) -> None:
-    """Show the health of every component, and what the tables hold. Exit code 0 healthy, 10 unhealthy, 3 not running."""
+    """Show the health of every component, and what the tables hold.
+
+    Exit code 0: healthy, 10: unhealthy, 3: not running.
+    """
     from operations import screen
     from operations.embedded.lifecycle import Pipeline
     from operations.status import take_status
@@ -137,21 +129,28 @@ def status(
         return
     found = take_status(pipeline)
     if as_json:
-        print(json.dumps(asdict(found), indent=2, default=str))
+        typer.echo(json.dumps(asdict(found), indent=2))
     else:
-        out.print(screen.status(found))
+        screen.console().print(screen.status(found))
     if not found.healthy:
         raise typer.Exit(UNHEALTHY)
 
 
-def _watch(pipeline: Any) -> None:
+def _watch(pipeline: "Pipeline") -> None:
+    """Shows the status again and again. Raises NotRunning where there is nothing to show, or no longer."""
     from operations import screen
     from operations.status import take_status
 
+    out = screen.console()
+    found = take_status(pipeline)
     with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
         while True:
-            live.update(screen.status(take_status(pipeline)), refresh=True)
+            live.update(screen.status(found), refresh=True)
             time.sleep(2)
+            try:
+                found = take_status(pipeline)
+            except NotRunning:
+                raise NotRunning("the pipeline was ended from elsewhere. Start it again: pipeline up") from None
 
 
 @app.command()
@@ -168,7 +167,9 @@ def query(
     run_query(_addresses(), sql, output=output, limit=limit)
 
 
-def _addresses() -> Addresses:
+def _addresses() -> "Addresses":
+    from contracts.addresses import Addresses
+
     return Addresses.read(_settings().paths.root)
 
 
@@ -187,27 +188,30 @@ def logs(
 @app.command()
 def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove everything the pipeline wrote: log, tables, checkpoints, history."""
+    from operations import screen
     from operations.embedded.lifecycle import Pipeline
 
     pipeline = Pipeline(_settings())
     root = pipeline.settings.paths.root
-    if not root.exists():
-        out.print(f"There is nothing in {root}.")
+    if not pipeline.is_removable():
+        screen.console().print(f"There is nothing in {escape(str(root))}.")
         return
     if not yes:
         typer.confirm(f"Remove {root} with every table and log?", abort=True)
     pipeline.reset()
-    out.print(f"Removed {root}.")
+    screen.console().print(f"Removed {escape(str(root))}.")
 
 
 @app.command()
 def fetch() -> None:
     """Fetch the jars, so that the machine can go offline."""
     from operations.jars import default_cache, fetch_all, progress_bar
+    from operations.screen import console
 
     with progress_bar() as bar:
         count = fetch_all(bar)
-    out.print(f"{count} jars fetched into {default_cache()}." if count else f"Every jar is in {default_cache()}.")
+    cache = escape(str(default_cache()))
+    console().print(f"{count} jars fetched into {cache}." if count else f"Every jar is in {cache}.")
 
 
 @app.command()
@@ -215,10 +219,10 @@ def env(as_json: Json = False) -> None:
     """Print the addresses as shell exports: eval "$(pipeline env)"."""
     variables = _addresses().to_environment()
     if as_json:
-        print(json.dumps(variables, indent=2))
+        typer.echo(json.dumps(variables, indent=2))
         return
     for name, value in variables.items():
-        print(f"export {name}={shlex.quote(value)}")
+        typer.echo(f"export {name}={shlex.quote(value)}")
 
 
 if __name__ == "__main__":

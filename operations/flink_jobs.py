@@ -18,9 +18,9 @@ def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> boo
     Raises NotRunning or httpx.HTTPError where Flink does not answer.
     """
     requests = {
-        job.job_id: _stop(client, job.job_id, savepoint_folder(checkpoints, job.name, _fingerprint(client, job.job_id)))
+        job.job_id: _stop(client, job.job_id, savepoint_folder(checkpoints, job.name, fingerprint))
         for job in job_statuses(client, names.JOBS)
-        if job.running
+        if job.running and (fingerprint := _fingerprint(client, job.job_id))
     }
     retry = tenacity.Retrying(
         wait=tenacity.wait_fixed(0.2),
@@ -31,14 +31,16 @@ def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> boo
     return bool(retry(lambda: all(_is_done(client, job, request) for job, request in requests.items())))
 
 
-def _fingerprint(client: httpx.Client, job_id: str) -> str:
+def _fingerprint(client: httpx.Client, job_id: str) -> str | None:
     answer = client.get(f"/jobs/{job_id}/config")
     answer.raise_for_status()
-    return str(answer.json()["execution-config"]["user-config"][FINGERPRINT])
+    found = answer.json()["execution-config"]["user-config"].get(FINGERPRINT)
+    return str(found) if found else None  # none: somebody submitted it by hand, and its savepoint would not be found
 
 
 def _stop(client: httpx.Client, job_id: str, folder: Path) -> str:
-    wish = {"drain": False, "formatType": "NATIVE", "targetDirectory": folder.as_uri()}
+    # Not as_uri(): Flink takes the path as it stands, and would make a folder called "a%20b" beside "a b".
+    wish = {"drain": False, "formatType": "NATIVE", "targetDirectory": f"file://{folder}"}
     answer = client.post(f"/jobs/{job_id}/stop", json=wish)
     answer.raise_for_status()
     return str(answer.json()["request-id"])

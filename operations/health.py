@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 import httpx
 import psutil
@@ -33,7 +34,8 @@ class Health(StrEnum):
 class Component:
     """One component: a process, or a Flink job (which has no process of its own).
 
-    `memory_mb` is the proportional set size of the process and its children, in MiB; `up_seconds` counts from its start.
+    `memory_mb` is the proportional set size of the process and its children, in MiB, None where nobody asked for it;
+    `up_seconds` counts from its start.
     """
 
     name: str
@@ -55,21 +57,35 @@ class Verdict:
 def examine(
     addresses: Addresses, processes: tuple[ProcessState, ...], *, memory: bool = False
 ) -> tuple[Component, ...]:
-    """The health of every supervised process and of both jobs. Asks all of them at once; takes at most a few seconds."""
+    """The health of every supervised process and of both jobs. Asks all at once; takes at most a few seconds."""
     with (
         httpx.Client(base_url=addresses.flink_rest_url, timeout=_SECONDS) as flink,
         httpx.Client(base_url=addresses.dagster_url, timeout=_SECONDS) as dagster,
-        ThreadPoolExecutor(max_workers=8) as pool,
     ):
+        return judge(processes, flink, dagster, addresses.kafka_bootstrap_servers, memory=memory)
+
+
+def judge(
+    processes: tuple[ProcessState, ...],
+    flink: httpx.Client,
+    dagster: httpx.Client,
+    kafka: str,
+    *,
+    memory: bool = False,
+    seconds: float = _SECONDS,
+) -> tuple[Component, ...]:
+    """`examine` through given clients; `kafka` is the broker's address, which has `seconds` to answer."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
         probes: dict[str, Callable[[], Verdict]] = {
-            names.BROKER: lambda: _broker(addresses.kafka_bootstrap_servers),
+            names.BROKER: lambda: _broker(kafka, seconds),
             names.JOBMANAGER: lambda: _jobmanager(flink),
             names.TASKMANAGER: lambda: _taskmanager(flink),
             names.CODE_SERVER: lambda: _code_location(dagster),
             names.DAEMON: lambda: _daemon(dagster),
             names.WEBSERVER: lambda: _webserver(dagster),
         }
-        verdicts = {name: pool.submit(probe) for name, probe in probes.items()}
+        there = {process.name for process in processes}
+        verdicts = {name: pool.submit(probe) for name, probe in probes.items() if name in there}
         jobs = pool.submit(_jobs, flink)
         components = [
             _component(process, verdicts[process.name].result() if process.name in verdicts else None, memory=memory)
@@ -110,9 +126,9 @@ def _memory_mb(pid: int) -> int | None:
         return None
 
 
-def _broker(servers: str) -> Verdict:
+def _broker(servers: str, seconds: float) -> Verdict:
     try:
-        topics = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=_SECONDS).topics
+        topics = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=seconds).topics
     except KafkaException as error:
         return Verdict(Health.STARTING, f"does not answer yet ({error.args[0].name()})")
     missing = sorted(set(names.TOPICS) - set(topics))
@@ -150,13 +166,19 @@ def _jobs(flink: httpx.Client) -> tuple[Component, ...]:
             continue
         health, detail = Health.HEALTHY, f"checkpoint {job.checkpoint_id or '-'}, restarts {job.restarts or 0}"
         if not job.running:
-            failure = last_failure(flink, job.job_id)
+            failure = _failure(flink, job.job_id)
             health = Health.UNHEALTHY if failure else Health.STARTING
-            detail = f"{job.state.lower()}, {job.running_tasks} of {job.tasks} tasks run" + (
-                f": {failure}" if failure else ""
-            )
+            because = f": {failure}" if failure else ""
+            detail = f"{job.state.lower()}, {job.running_tasks} of {job.tasks} tasks run{because}"
         components.append(Component(f"job {name}", health, detail, up_seconds=job.uptime_ms // 1000))
     return tuple(components)
+
+
+def _failure(flink: httpx.Client, job_id: str) -> str | None:
+    try:
+        return last_failure(flink, job_id)
+    except httpx.HTTPError:
+        return None  # Flink knew the job a moment ago and is gone, or has forgotten it
 
 
 def _webserver(dagster: httpx.Client) -> Verdict:
@@ -173,12 +195,13 @@ _LOCATIONS = (
 _DAEMONS = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 
 
-def _ask(dagster: httpx.Client, query: str) -> dict | None:  # type: ignore[type-arg]  # GraphQL's answer to the query beside it
+def _ask(dagster: httpx.Client, query: str) -> Any:  # GraphQL's answer has the shape of the query
+    """The answer's data; None where Dagster does not answer, or cannot yet."""
     try:
         answer = dagster.post("/graphql", json={"query": query})
         answer.raise_for_status()
-        return answer.json()["data"]  # type: ignore[no-any-return]
-    except httpx.HTTPError:
+        return answer.json().get("data")
+    except (httpx.HTTPError, ValueError):
         return None
 
 

@@ -87,7 +87,7 @@ class Keeper:
             return name
         fingerprint = job_plan(name, self.addresses, self.settings).fingerprint(self.addresses)
         if point.fingerprint == fingerprint:
-            return f"{name}={point.path.as_uri()}"
+            return f"{name}=file://{point.path}"  # not as_uri(): Flink takes "%20" literally
         if name == names.LAKEHOUSE_JOB:
             # Without its state the job could not tell which of the last rows were committed.
             raise ComponentFailed(

@@ -1,7 +1,10 @@
-"""Reads every configuration file that a part of the pipeline will read, so that a mistake stops the start, not the part."""
+"""Reads every configuration file before anything starts, so that a mistake in one stops the start and not a part."""
+
+import re
 
 from contracts import names
 from contracts.addresses import Addresses
+from contracts.errors import ConfigError
 from contracts.paths import config_folder
 from contracts.settings import Settings
 from contracts.yaml_files import read_yaml
@@ -10,12 +13,22 @@ from streaming.jobs.catalogue import job_plan
 
 
 def check_configuration(settings: Settings, *, generator: bool) -> None:
-    """Raises ConfigError with file, line and reason for the first mistake in the contracts, the rules, Dagster's file,
-    and with `generator` the generator's.
+    """Raises ConfigError with file, line and reason for the first mistake.
+
+    Read are the contracts, the rules, Dagster's file, with `generator` the generator's, and the state folder's name.
     """
+    _refuse_unusable_name(str(settings.paths.root))
     nowhere = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
     for name in names.JOBS:
         job_plan(name, nowhere, settings)  # reads the contracts and the rules, and writes SQL of them
     if generator:
         load_config()
     read_yaml(config_folder() / "dagster.yaml")
+
+
+def _refuse_unusable_name(folder: str) -> None:
+    """Each of these divides or ends a path for one part or another: class paths, Kafka's list of folders, URLs."""
+    if found := re.search(r"""[,:;?#%'"\\\x00-\x1f]""", folder):
+        raise ConfigError(
+            "environment variable PIPELINE_STATE", f"{folder} has {found[0]!r} in its path; choose a plainer folder"
+        )

@@ -3,7 +3,7 @@
 import time
 from datetime import timedelta
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -12,12 +12,14 @@ from contracts.addresses import Addresses
 from operations.health import Component, Health
 from operations.status import LakeStatus, Latency, Status, TopicStatus
 
+_WIDE = 4096
 _MARKS = {Health.HEALTHY: "[green]●[/]", Health.STARTING: "[yellow]○[/]", Health.UNHEALTHY: "[red]✖[/]"}
 
 
-def plain(text: str) -> str:
-    """`text` with nothing in it taken for markup."""
-    return escape(text)
+def console() -> Console:
+    """Standard output. Where it is no terminal nothing is cut or folded to the width of one."""
+    found = Console()
+    return found if found.is_terminal else Console(width=_WIDE)
 
 
 def starting(components: tuple[Component, ...], *, since: float) -> RenderableType:
@@ -30,10 +32,10 @@ def starting(components: tuple[Component, ...], *, since: float) -> RenderableTy
 def addresses(found: Addresses) -> RenderableType:
     """Where a person looks next."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("Dagster", found.dagster_url)
-    table.add_row("Flink", found.flink_rest_url)
-    table.add_row("Kafka", found.kafka_bootstrap_servers)
-    table.add_row("State", found.pipeline_state)
+    table.add_row("Dagster", Text(found.dagster_url))
+    table.add_row("Flink", Text(found.flink_rest_url))
+    table.add_row("Kafka", Text(found.kafka_bootstrap_servers))
+    table.add_row("State", Text(found.pipeline_state))
     table.add_row("Next", 'pipeline status · pipeline query "select count(*) from transactions" · pipeline down')
     return table
 
@@ -55,7 +57,7 @@ def _components(components: tuple[Component, ...], title: str, *, memory: bool) 
         for heading in ("pid", "up", "MB"):
             table.add_column(heading, justify="right")
     for component in components:
-        cells = [_MARKS[component.health], component.name, plain(component.detail)]
+        cells = [_MARKS[component.health], component.name, escape(component.detail)]
         if memory:
             cells += [
                 str(component.pid or ""),
@@ -93,11 +95,9 @@ def _lake(lake: LakeStatus) -> Group:
 
 
 def _latency(latency: Latency) -> Text:
-    if latency.p50_ms is None or latency.p95_ms is None or latency.p99_ms is None:
-        return Text("no rows yet")
-    return Text(
-        f"p50 {latency.p50_ms:,.0f} ms, p95 {latency.p95_ms:,.0f} ms, p99 {latency.p99_ms:,.0f} ms over {latency.count:,}"
-    )
+    percentiles = {"p50": latency.p50_ms, "p95": latency.p95_ms, "p99": latency.p99_ms}
+    known = [f"{name} {value:,.0f} ms" for name, value in percentiles.items() if value is not None]
+    return Text(f"{', '.join(known)} over {latency.count:,} rows" if known else "no rows yet")
 
 
 def _tally(counts: dict[str, int]) -> Text:

@@ -13,7 +13,7 @@ class Interrupted(BaseException):
 
 
 def raise_interrupted() -> None:
-    """From now on these signals raise Interrupted, but for those that whoever started us ignores (nohup, a script's &)."""
+    """From now on these signals raise Interrupted, but for those that our parent had ignored (nohup, a script's &)."""
     for number in _SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)

@@ -1,4 +1,4 @@
-"""One look at a running pipeline: the health of its components, how far its topics and jobs are, what its tables hold."""
+"""One look at a running pipeline: the health of its components, how far topics and jobs are, what the tables hold."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -71,7 +71,24 @@ class LakeStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything `pipeline status` shows. `lake` is None before the tables were made."""
+    """Everything `pipeline status` shows, and `--json` prints: each class here is an object, each field a key.
+
+    ```
+    {"healthy": bool,
+     "addresses": {"kafka_bootstrap_servers": str, ...},                # the fields of Addresses
+     "components": [{"name": str, "health": "healthy" | "starting" | "unhealthy", "detail": str,
+                     "pid": int | null, "up_seconds": int, "memory_mb": int | null}],
+     "topics": [{"topic": str, "written": int, "lag": {job: int}}],     # empty while the broker does not answer
+     "lake": null | {"tables": [{"table": str, "rows": int, "files": int, "bytes": int,
+                                 "commit_age_seconds": float | null}],
+                     "rate": float,
+                     "alert_latency": {"count": int, "p50_ms": float | null, "p95_ms": ..., "p99_ms": ...},
+                     "storage_latency": the same,
+                     "alerts_by_rule": {rule id: int}, "dead_letters_by_reason": {reason code: int}}}
+    ```
+    `lake` is null before the tables were made, and where they cannot be read at this moment. Keys may be added and
+    are not renamed or removed. Where no pipeline runs nothing is printed, and the exit code is 3.
+    """
 
     healthy: bool
     addresses: Addresses
@@ -142,7 +159,7 @@ def take_lake_status(addresses: Addresses) -> LakeStatus | None:
             recent, alerts, quantiles = connection.execute(_LAKE_SQL, {"since": now - _RECENT}).fetchall()[0]
             by_rule = _counts(connection, names.ALERTS, "rule_id")
             by_reason = _counts(connection, names.DEAD_LETTERS, "reason_code")
-    except NoSuchTableError:
+    except (NoSuchTableError, duckdb.Error):  # not made yet; or a file was removed by maintenance while it was read
         return None
     return LakeStatus(
         tables=tuple(_table(catalog.load_table(table.identifier), table.name, now) for table in tables.all_tables()),

@@ -1,7 +1,8 @@
 """Makes the Kafka topics."""
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from contracts import names
 from contracts.settings import Kafka

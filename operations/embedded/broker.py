@@ -72,7 +72,8 @@ class Broker:
         logs = self.folder / "logs"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(
-            _PROPERTIES.format(port=self.port, controller_port=self.controller_port, logs=logs), encoding="utf-8"
+            _PROPERTIES.format(port=self.port, controller_port=self.controller_port, logs=_escaped(logs)),
+            encoding="ascii",
         )
         write_log_configuration(
             self.folder / "log4j2.properties",
@@ -107,3 +108,10 @@ class Broker:
             ),
             arguments=arguments,
         )
+
+
+def _escaped(path: Path) -> str:
+    """As Java reads a property: Latin-1, and all else as escaped UTF-16."""
+    units = str(path).replace("\\", "\\\\").encode("utf-16-be")
+    codes = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes)

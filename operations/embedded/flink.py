@@ -57,7 +57,8 @@ class TaskManagerMemory:
         heap = process_mb - fixed
         if heap < 256:
             raise MachineError(
-                f"flink.taskmanager_mb={process_mb} leaves {heap} MiB of heap; the jobs need 256: set {fixed + 256} or more"
+                f"flink.taskmanager_mb={process_mb} leaves {heap} MiB of heap; the jobs need 256: "
+                f"set {fixed + 256} or more"
             )
         return cls(heap=heap)
 
@@ -134,7 +135,7 @@ class FlinkCluster:
             "heartbeat.timeout": "10 s",
             "cluster.evenly-spread-out-slots": False,
             "classloader.check-leaked-classloader": False,
-            # User classes lie on the cluster's own class path (it serves these jobs alone): loaded once, not once a job.
+            # User classes lie on the cluster's own class path, as it serves these jobs alone: loaded once, not per job.
             "classloader.resolve-order": "parent-first",
         }
 

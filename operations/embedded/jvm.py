@@ -1,9 +1,20 @@
-"""What every Java process of the embedded pipeline shares: the JSON log format, start-up flags, and the command line."""
+"""What every Java process of the embedded pipeline shares: the JSON log format, flags, and the command line."""
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
+# What a log line holds, as log4j spells it.
+_LINE = {
+    "timestamp": "%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC}",
+    "level": "%p",
+    "component": "@COMPONENT@",
+    "session_id": "${env:PIPELINE_SESSION:-}",
+    "logger": "%c",
+    "event": "%enc{%m}{JSON}",
+    "exception": "%enc{%throwable{30}}{JSON}",
+}
 # One small log line an event, as JSON, on standard output, where the supervisor rotates it.
 _LOG4J = """\
 status = error
@@ -11,7 +22,7 @@ name = pipeline
 appender.out.type = Console
 appender.out.name = out
 appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = {"timestamp":"%d{yyyy-MM-dd'T'HH:mm:ss.SSS'Z'}{UTC}","level":"%p","component":"@COMPONENT@","session_id":"${env:PIPELINE_SESSION:-}","logger":"%c","event":"%enc{%m}{JSON}","exception":"%enc{%throwable{30}}{JSON}"}%n
+appender.out.layout.pattern = @PATTERN@%n
 appender.out.layout.alwaysWriteExceptions = false
 rootLogger.level = @LEVEL@
 rootLogger.appenderRef.out.ref = out
@@ -27,7 +38,8 @@ def write_log_configuration(
         for number, logger in enumerate(quiet)
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_LOG4J.replace("@COMPONENT@", component).replace("@LEVEL@", level) + levels, encoding="utf-8")
+    pattern = json.dumps({**_LINE, "component": component}, separators=(",", ":"))
+    path.write_text(_LOG4J.replace("@PATTERN@", pattern).replace("@LEVEL@", level) + levels, encoding="utf-8")
     return path
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO
 
 import httpx
@@ -94,7 +95,7 @@ class Pipeline:
             return Running(stack.addresses, was_running=False)
 
     def await_healthy(self, watch: Watcher) -> None:
-        """Returns when everything is healthy; `watch` sees every look on the way. Starts the generator once the jobs run.
+        """Returns when everything is healthy, `watch` having seen every look. Starts the generator once the jobs run.
 
         Raises ComponentFailed, naming what is missing, after `ready_seconds`; NotRunning where somebody ends it.
         """
@@ -156,7 +157,9 @@ class Pipeline:
         if not root.exists():
             return False
         if not self._is_state_folder():
-            raise PipelineError(f"{root} is not a pipeline's state folder (it has no run/pipeline.lock); nothing removed")
+            raise PipelineError(
+                f"{root} is not a pipeline's state folder (it has no run/pipeline.lock); nothing removed"
+            )
         return True
 
     def reset(self) -> None:
@@ -183,33 +186,29 @@ class Pipeline:
             )
 
     @property
-    def _lock(self) -> "os.PathLike[str]":
+    def _lock(self) -> Path:
         return self.settings.paths.run / "pipeline.lock"
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Two commands that start, stop or remove the same pipeline wait for each other."""
-        with self._locked() as _:
-            yield
-
-    def _locked(self) -> "IO[str]":
-        """The lock file, open and locked until it is closed. Raises MachineError where it cannot be made."""
-        paths = self.settings.paths
+        """Two commands that start, stop or remove the same pipeline wait for each other. Raises MachineError."""
         while True:
-            try:
-                # One by one: mkdir gives the mode to the last folder only.
-                paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-                paths.run.mkdir(mode=0o700, exist_ok=True)
-                lock = open(self._lock, "a", encoding="utf-8")
-            except OSError as error:
-                raise MachineError(
-                    f"the state folder {paths.root} cannot be used: {error.strerror}. Choose another one: "
-                    "PIPELINE_STATE=<folder> pipeline up"
-                ) from error
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with suppress(FileNotFoundError):
-                if os.path.sameopenfile(lock.fileno(), lock.fileno()) and os.path.samestat(
-                    os.fstat(lock.fileno()), os.stat(self._lock)
-                ):
-                    return lock
-            lock.close()  # whoever held it has removed the folder meanwhile
+            with self._open_lock() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if self._lock.exists() and os.path.samestat(os.fstat(lock.fileno()), self._lock.stat()):
+                    yield
+                    return
+            # Whoever held it has removed the folder meanwhile: begin anew.
+
+    def _open_lock(self) -> IO[str]:
+        paths = self.settings.paths
+        try:
+            # One by one: mkdir gives the mode to the last folder only.
+            paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            paths.run.mkdir(mode=0o700, exist_ok=True)
+            return self._lock.open("a", encoding="utf-8")
+        except OSError as error:
+            raise MachineError(
+                f"the state folder {paths.root} cannot be used: {error.strerror}. Choose another one: "
+                "PIPELINE_STATE=<folder> pipeline up"
+            ) from error

@@ -39,15 +39,31 @@ def _dagster_storage(home: Path, environment: dict[str, str]) -> Iterator[None]:
     if (home / "history").exists():
         yield
         return
+    # Made aside and moved when complete: half of them, left by an interruption, would be taken for all.
+    aside = home / "new"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    (aside / "dagster.yaml").write_bytes((home / "dagster.yaml").read_bytes())
     command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env={**environment, "DAGSTER_HOME": str(aside)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as maker:
-        yield
-        words, _ = maker.communicate(timeout=120)
+        try:
+            yield
+            words, _ = maker.communicate(timeout=120)
+        except BaseException:
+            maker.kill()
+            raise
     if maker.returncode != 0:
-        shutil.rmtree(home / "history", ignore_errors=True)
         raise ComponentFailed(f"Dagster could not make its databases in {home}: {words.strip()}")
+    (aside / "dagster.yaml").unlink()
+    for made in sorted(aside.iterdir(), key=lambda path: path.name == "history"):  # what says that all is there: last
+        made.replace(home / made.name)
+    aside.rmdir()
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ This module writes its configuration, starts it, talks to it, and ends it. What 
 import configparser
 import http.client
 import os
-import re
 import shlex
 import socket
 import subprocess
@@ -24,7 +23,7 @@ from xml.parsers.expat import ExpatError
 import psutil
 import tenacity
 
-from contracts.errors import ComponentFailed, ConfigError
+from contracts.errors import ComponentFailed
 from contracts.paths import StatePaths
 from operations.signals import held_back
 
@@ -72,10 +71,7 @@ class Supervisor:
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def start(self, programs: Sequence[Program], environment: Mapping[str, str]) -> None:
-        """Starts supervisord, apart from this terminal, and with it every wanted program.
-
-        Raises ComponentFailed; ConfigError for a state folder whose name supervisord cannot read.
-        """
+        """Starts supervisord, apart from this terminal, and with it every wanted program. Raises ComponentFailed."""
         self._paths.run.mkdir(parents=True, exist_ok=True)
         self._paths.logs.mkdir(parents=True, exist_ok=True)
         self._write_configuration(programs, self._place_socket())
@@ -159,12 +155,13 @@ class Supervisor:
             time.sleep(0.1)
         with suppress(*_NO_ANSWER):
             self._call("supervisor.shutdown")
-        left_over = self.leftovers()
         if not supervised:  # it died and left its processes behind
-            for process in left_over:
+            for orphan in self.leftovers():
                 with suppress(psutil.NoSuchProcess):
-                    process.terminate()
-        psutil.wait_procs(left_over, timeout=max(0.0, deadline - time.monotonic()))
+                    orphan.terminate()
+        # Not psutil.wait_procs: it waits for zombies too, which stay where process 1 (of a container) waits for none.
+        while time.monotonic() < deadline and self.leftovers():
+            time.sleep(0.1)
 
     def _kill(self) -> None:
         deadline = time.monotonic() + 5
@@ -175,7 +172,7 @@ class Supervisor:
             for process in alive:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
-            psutil.wait_procs(alive, timeout=1)
+            time.sleep(0.05)
         if self._daemon is not None:
             self._daemon.poll()
 
@@ -210,7 +207,9 @@ class Supervisor:
         self._socket.unlink(missing_ok=True)
 
     def _call(self, method: str, *arguments: str | bool) -> Any:  # the answers of XML-RPC have no type
-        with xmlrpc.client.ServerProxy("http://supervisor", transport=_UnixTransport(os.path.realpath(self._socket))) as server:
+        with xmlrpc.client.ServerProxy(
+            "http://supervisor", transport=_UnixTransport(os.path.realpath(self._socket))
+        ) as server:
             return getattr(server, method)(*arguments)
 
     def _write_configuration(self, programs: Sequence[Program], socket_path: Path) -> None:
@@ -220,9 +219,9 @@ class Supervisor:
             "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
         }
         text["supervisord"] = {
-            "logfile": _escape(self._paths.logs / "supervisor.log"),
-            "pidfile": _escape(self._paths.run / "supervisord.pid"),
-            "directory": _escape(self._paths.root),
+            # Relative to the state folder, where it is started: it expands the percent signs of some paths twice.
+            "logfile": "logs/supervisor.log",
+            "pidfile": "run/supervisord.pid",
             "umask": "077",
             **({"user": "root"} if os.geteuid() == 0 else {}),
         }
@@ -240,7 +239,7 @@ class Supervisor:
                 "stopasgroup": "true",
                 "killasgroup": "true",
                 "redirect_stderr": "true",
-                "stdout_logfile": _escape(self._paths.logs / f"{program.name}.log"),
+                "stdout_logfile": f"logs/{program.name}.log",
                 "stdout_logfile_maxbytes": "20MB",
                 "stdout_logfile_backups": "3",
             }
@@ -249,12 +248,7 @@ class Supervisor:
 
 
 def _escape(value: Path | str) -> str:
-    """`value` as supervisord reads it: it expands percent signs. Raises ConfigError for what it takes for a comment."""
-    if re.search(r"\s[;#]|[\x00-\x1f]", str(value)):
-        raise ConfigError(
-            "environment variable PIPELINE_STATE",
-            f"{str(value)!r} cannot be used: the supervisor takes a ';' or '#' after a blank for a comment",
-        )
+    """`value` as supervisord reads it: it expands percent signs. For a comment it takes `;` and `#` after a blank."""
     return str(value).replace("%", "%%")
 
 
@@ -266,7 +260,11 @@ class _UnixConnection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.sock.close()
+            raise
 
 
 class _UnixTransport(xmlrpc.client.Transport):
@@ -276,5 +274,7 @@ class _UnixTransport(xmlrpc.client.Transport):
         super().__init__()
         self._path = path
 
-    def make_connection(self, host: object) -> _UnixConnection:
-        return _UnixConnection(self._path)
+    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> _UnixConnection:
+        connection = _UnixConnection(self._path)
+        self._connection = host, connection  # what the transport closes in the end
+        return connection

@@ -1,4 +1,4 @@
-"""The job `lakehouse`: every record and every alert into its Iceberg table, exactly once; dead letters also to Kafka."""
+"""The job `lakehouse`: every record and alert into its Iceberg table, exactly once; dead letters also to Kafka."""
 
 from contracts import names
 from contracts.addresses import Addresses

@@ -17,12 +17,27 @@ from pipeline_assets.resources import FlinkResource, KafkaResource, resources
 from pipeline_assets.sensors.stream_observations import stream_observations
 from tests.lake_tables import Lake
 
+TASKS = {"total": 5, "running": 4}
 FLINK = {
     "/jobs/overview": {
         "jobs": [
-            {"jid": "new", "name": "lakehouse", "state": "RUNNING", "start-time": 2000, "duration": 90_500},
-            {"jid": "old", "name": "lakehouse", "state": "CANCELED", "start-time": 1000, "duration": 100},
-            {"jid": "other", "name": "not ours", "state": "RUNNING", "start-time": 3000, "duration": 1},
+            {
+                "jid": "new",
+                "name": "lakehouse",
+                "state": "RUNNING",
+                "start-time": 2000,
+                "duration": 90_500,
+                "tasks": TASKS,
+            },
+            {
+                "jid": "old",
+                "name": "lakehouse",
+                "state": "CANCELED",
+                "start-time": 1000,
+                "duration": 100,
+                "tasks": TASKS,
+            },
+            {"jid": "other", "name": "not ours", "state": "RUNNING", "start-time": 3000, "duration": 1, "tasks": TASKS},
         ]
     },
     "/jobs/new/checkpoints": {"latest": {"completed": {"id": 41}}, "counts": {"failed": 2}},
@@ -66,8 +81,11 @@ def test_topic_offsets_silent_broker_raises_with_its_address() -> None:
 def test_job_statuses_resubmitted_job_gives_the_newest() -> None:
     with _flink(lambda request: httpx.Response(200, json=FLINK[request.url.path])) as client:
         assert job_statuses(client, names.JOBS) == (
-            JobStatus("lakehouse", "new", "RUNNING", 90_500, checkpoint_id=41, checkpoints_failed=2, restarts=3),
-        )
+            JobStatus(
+                "lakehouse", "new", "RUNNING", 90_500,
+                checkpoint_id=41, checkpoints_failed=2, restarts=3, tasks=5, running_tasks=4,
+            ),
+        )  # fmt: skip
 
 
 def test_job_statuses_job_without_checkpoint_or_metrics_yet_gives_none_for_them() -> None:
@@ -92,7 +110,7 @@ class _Kafka(KafkaResource):
 
 class _Flink(FlinkResource):
     def jobs(self) -> tuple[JobStatus, ...]:
-        return (JobStatus(names.ALERTING_JOB, "a1", "RESTARTING", 1500, None, 0, 4),)
+        return (JobStatus(names.ALERTING_JOB, "a1", "RESTARTING", 1500, None, 0, 4, tasks=5, running_tasks=2),)
 
 
 def _tick(**given: object) -> dg.SensorResult:

@@ -1,0 +1,295 @@
+"""The command line as a user meets it: exit codes, what it prints, and what it refuses. No Kafka and no Flink."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.paths import PROJECT, StatePaths
+from operations.cli import main
+from operations.embedded.supervision import SESSION_VARIABLE, Program, Supervisor
+from tests.config_copies import copy_of_config, replaced
+from tests.lake_tables import lake_in
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder that is not there yet, with a blank in its path. Jars cannot be had: no `up` gets far."""
+    for name in [name for name in os.environ if name.startswith("PIPELINE_")]:
+        monkeypatch.delenv(name)
+    state = tmp_path.resolve() / "my state"
+    monkeypatch.setenv("PIPELINE_STATE", str(state))
+    (tmp_path / "no-folder").touch()
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "no-folder" / "jars"))
+    return state
+
+
+@pytest.fixture
+def call(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
+    """Runs `pipeline` with these arguments in this process."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+
+    def run(*arguments: str, stdin: str = "") -> Answer:
+        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
+        read, write = os.pipe()
+        os.write(write, stdin.encode())
+        os.close(write)
+        with os.fdopen(read) as given:
+            monkeypatch.setattr(sys, "stdin", given)
+            with pytest.raises(SystemExit) as end:
+                main()
+        code = end.value.code
+        return Answer(code if isinstance(code, int) else 0, *capsys.readouterr())
+
+    yield run
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def running(state: Path) -> Iterator[Supervisor]:
+    """A pipeline of which only a stand-in for the generator runs."""
+    paths = StatePaths(state)
+    Addresses.local(state=paths, kafka_port=1, flink_rest_port=1, dagster_port=1).write()
+    supervisor = Supervisor(paths)
+    idle = Program(names.GENERATOR, (sys.executable, "-c", "import time; time.sleep(600)"))
+    supervisor.start((idle,), {**os.environ, SESSION_VARIABLE: "test"})
+    yield supervisor
+    supervisor.stop(seconds=0)
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["query"], ["status", "--nonsense"], ["query", "x", "-o", "xml"]])
+def test_wrong_usage_exits_with_2(call: Call, arguments: list[str]) -> None:
+    assert call(*arguments).code == 2
+
+
+def test_help_names_every_command(call: Call) -> None:
+    text = call("--help").out
+    for command in ("up", "down", "status", "query", "logs", "reset", "fetch", "env"):
+        assert f" {command} " in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [["status"], ["status", "--json"], ["status", "-w"], ["env"], ["logs"], ["query", "x"]]
+)
+def test_commands_that_need_a_pipeline_exit_with_3_and_say_how_to_start_one(
+    call: Call, state: Path, arguments: list[str]
+) -> None:
+    answer = call(*arguments)
+    assert (answer.code, answer.out) == (3, "")
+    assert "pipeline up" in answer.err
+    assert not state.exists()
+
+
+def test_down_where_nothing_runs_is_a_success_and_makes_no_folder(call: Call, state: Path) -> None:
+    assert call("down") == Answer(0, "No pipeline was running.\n", "")
+    assert not state.exists()
+
+
+def test_env_prints_exports_that_a_shell_can_evaluate(call: Call, state: Path) -> None:
+    with lake_in(state) as lake:
+        exports = call("env").out
+        shell = subprocess.run(
+            ["sh", "-c", f"{exports}\nexec {sys.executable} -c 'import os, json; print(json.dumps(dict(os.environ)))'"],
+            capture_output=True, text=True, env={}, check=True,
+        )  # fmt: skip
+        assert Addresses.from_environment(json.loads(shell.stdout)) == lake.addresses
+
+
+def test_env_json_is_an_object_of_the_same_variables(call: Call, state: Path) -> None:
+    with lake_in(state) as lake:
+        assert json.loads(call("env", "--json").out) == lake.addresses.to_environment()
+
+
+def test_query_prints_the_answer_while_nothing_runs(call: Call, state: Path) -> None:
+    with lake_in(state):
+        answer = call("query", "-o", "json", "SELECT count(*) AS rows FROM transactions")
+    assert (answer.code, json.loads(answer.out)) == (0, {"rows": 0})
+
+
+def test_query_mistake_exits_with_1(call: Call, state: Path) -> None:
+    with lake_in(state):
+        answer = call("query", "SELECT nonsense FROM transactions")
+    assert answer.code == 1
+    assert answer.err.startswith("error:")
+    assert "nonsense" in answer.err
+
+
+def test_logs_unknown_component_exits_with_1_and_names_the_known_ones(call: Call, state: Path) -> None:
+    (state / "logs").mkdir(parents=True)
+    (state / "logs" / "kafka.log").touch()
+    assert call("logs", "kafak") == Answer(1, "", "error: no log of 'kafak'; there are kafka\n")
+
+
+def test_logs_follow_ended_by_ctrl_c_exits_with_130(state: Path) -> None:
+    (state / "logs").mkdir(parents=True)
+    (state / "logs" / "kafka.log").write_text("up\n")
+    command = [sys.executable, "-m", "operations.cli", "logs", "-f"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+        assert follower.stdout
+        assert follower.stdout.readline() == "kafka | up\n"
+        follower.send_signal(signal.SIGINT)
+        _, err = follower.communicate(timeout=20)
+    assert (follower.returncode, err) == (130, "interrupted\n")
+
+
+@pytest.mark.parametrize("command", ["up", "down", "status", "reset"])
+def test_broken_pipeline_file_exits_with_4_and_names_file_line_and_path(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    config = copy_of_config(tmp_path)
+    line = replaced(config / "pipeline.yaml", "port: 9092", "port: many")
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    answer = call(command)
+    assert answer.code == 4
+    assert f"{config / 'pipeline.yaml'}:{line}: kafka.port" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("alerting-rules.yaml", "count: 5", "count: five"),
+        ("generator.yaml", "fraud_percent: 2.0", "fraud_percent: 200"),
+        ("dagster.yaml", "telemetry:", "telemetry: ["),
+    ],
+)
+def test_up_broken_file_of_one_part_exits_with_4_before_anything_starts(
+    call: Call, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str
+) -> None:
+    config = copy_of_config(tmp_path)
+    replaced(config / file, old, new)
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    answer = call("up", "--detach")
+    assert answer.code == 4
+    assert f"{config / file}:" in answer.err
+    assert not state.exists()
+
+
+def test_up_broken_contract_exits_with_4(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = copy_of_config(tmp_path)
+    (config / "contracts" / "transaction.schema.json").write_text("{")
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    # A process of its own: this one has read the contracts already.
+    command = [sys.executable, "-m", "operations.cli", "up", "--detach"]
+    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 4
+    assert "transaction.schema.json" in answer.stderr
+    assert not state.exists()
+
+
+@pytest.mark.parametrize("name", ["a,b", "a:b", "100%", "it's"])
+def test_up_state_folder_that_some_part_cannot_use_exits_with_4(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PIPELINE_STATE", str(tmp_path / name))
+    answer = call("up", "--detach")
+    assert answer.code == 4
+    assert "PIPELINE_STATE" in answer.err
+
+
+def test_up_folder_with_other_files_is_refused_since_reset_would_remove_them(call: Call, state: Path) -> None:
+    state.mkdir()
+    (state / "thesis.txt").touch()
+    answer = call("up", "--detach")
+    assert answer.code == 4
+    assert "holds other files" in answer.err
+    assert [path.name for path in state.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("arguments", [["fetch"], ["up"], ["up", "--detach"]])
+def test_cache_of_jars_that_cannot_be_written_exits_with_5(call: Call, arguments: list[str]) -> None:
+    answer = call(*arguments)
+    assert answer.code == 5
+    assert "PIPELINE_CACHE=<folder>" in answer.err
+
+
+def test_status_of_a_pipeline_that_is_not_healthy_exits_with_10_in_the_documented_shape(
+    call: Call, running: Supervisor
+) -> None:
+    answer = call("status", "--json")
+    assert answer.code == 10
+    status = json.loads(answer.out)
+    assert list(status) == ["healthy", "addresses", "components", "topics", "lake"]
+    assert (status["healthy"], status["topics"], status["lake"]) == (False, [], None)
+    by_name = {component["name"]: component for component in status["components"]}
+    assert list(by_name) == [names.GENERATOR, "job alerting", "job lakehouse"]
+    assert list(by_name[names.GENERATOR]) == ["name", "health", "detail", "pid", "up_seconds", "memory_mb"]
+    assert by_name["job alerting"]["health"] == "starting"
+
+
+def test_status_watch_of_a_pipeline_that_ends_says_so_and_exits_with_3(state: Path, running: Supervisor) -> None:
+    command = [sys.executable, "-m", "operations.cli", "status", "--watch"]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as watch:
+        deadline = time.monotonic() + 20
+        while not (state / "lake" / "catalog.db").exists():  # its first look has come as far as the tables
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        running.stop(seconds=5)
+        _, err = watch.communicate(timeout=30)
+    assert watch.returncode == 3
+    assert err == "error: the pipeline was ended from elsewhere. Start it again: pipeline up\n"
+
+
+def test_down_ends_what_runs(call: Call, running: Supervisor) -> None:
+    assert call("down").out.startswith("The pipeline is down after")
+    assert running.leftovers() == ()
+
+
+def test_reset_while_running_is_refused_without_asking(call: Call, state: Path, running: Supervisor) -> None:
+    answer = call("reset", "--yes")
+    assert answer.code == 1
+    assert "End it first: pipeline down" in answer.err
+    assert running.is_running()
+    assert state.exists()
+
+
+def test_reset_asks_and_takes_no_for_an_answer(call: Call, state: Path) -> None:
+    with lake_in(state):
+        pass
+    answer = call("reset", stdin="n\n")
+    assert answer.code == 1
+    assert f"Remove {state} with every table and log?" in answer.out
+    assert (state / "lake").exists()
+
+
+def test_reset_without_an_answer_removes_nothing(call: Call, state: Path) -> None:
+    with lake_in(state):
+        pass
+    assert call("reset").code == 1
+    assert (state / "lake").exists()
+
+
+def test_reset_confirmed_removes_the_state_folder(call: Call, state: Path) -> None:
+    with lake_in(state):
+        pass
+    assert call("reset", stdin="y\n").out.endswith(f"Removed {state}.\n")
+    assert not state.exists()
+    assert call("reset", "--yes") == Answer(0, f"There is nothing in {state}.\n", "")
+
+
+def test_reset_folder_of_something_else_is_refused(call: Call, state: Path) -> None:
+    (state / "run" / "lock").mkdir(parents=True)  # as in the root folder of a machine
+    (state / "thesis.txt").touch()
+    answer = call("reset", "--yes")
+    assert answer.code == 1
+    assert "not a pipeline's state folder" in answer.err
+    assert (state / "thesis.txt").exists()

@@ -1,0 +1,207 @@
+"""What is made of the components' answers. Flink and Dagster are given; nobody answers for Kafka."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+from confluent_kafka import Producer
+
+from contracts import names
+from operations.embedded.supervision import ProcessState
+from operations.health import Component, Health, judge
+
+NOBODY = "127.0.0.1:1"
+ALL = tuple(name for name in names.COMPONENTS if name != names.GENERATOR)
+JOB = {"jid": "j1", "name": "alerting", "state": "RUNNING", "start-time": 1, "duration": 61_000}
+
+
+def process(name: str, *, state: str = "RUNNING", up_seconds: int = 10, complaint: str = "") -> ProcessState:
+    return ProcessState(name, state, 4711 if state == "RUNNING" else None, up_seconds, complaint)
+
+
+@dataclass
+class World:
+    """What Flink and Dagster answer; None: nobody is there."""
+
+    flink: dict[str, Any] | None = field(default_factory=dict)
+    dagster: dict[str, Any] | None = field(default_factory=dict)
+
+    def judge(self, *processes: ProcessState, kafka: str = NOBODY) -> dict[str, Component]:
+        with self._client(self.flink) as flink, self._client(self.dagster, self._graphql) as dagster:
+            return {found.name: found for found in judge(processes, flink, dagster, kafka, seconds=0.2)}
+
+    @staticmethod
+    def _client(
+        answers: dict[str, Any] | None, special: Callable[[httpx.Request], httpx.Response | None] = lambda request: None
+    ) -> httpx.Client:
+        def answer(request: httpx.Request) -> httpx.Response:
+            if answers is None:
+                raise httpx.ConnectError("refused")
+            if found := special(request):
+                return found
+            path = request.url.path
+            return httpx.Response(200, json=answers[path]) if path in answers else httpx.Response(404)
+
+        return httpx.Client(base_url="http://answers.test", transport=httpx.MockTransport(answer))
+
+    def _graphql(self, request: httpx.Request) -> httpx.Response | None:
+        if request.url.path != "/graphql" or self.dagster is None:
+            return None
+        found = self.dagster["locations" if b"locationEntries" in request.content else "daemons"]
+        return found if isinstance(found, httpx.Response) else httpx.Response(200, json={"data": found})
+
+
+def flink(*jobs: dict[str, Any], taskmanagers: int = 1, failures: tuple[str, ...] = ()) -> dict[str, Any]:
+    answers: dict[str, Any] = {
+        "/overview": {"taskmanagers": taskmanagers},
+        "/jobs/overview": {"jobs": [{"tasks": {"total": 3, "running": 3}, **job} for job in jobs]},
+    }
+    for job in jobs:
+        of = f"/jobs/{job['jid']}"
+        answers[f"{of}/checkpoints"] = {"latest": {"completed": {"id": 7}}, "counts": {"failed": 0}}
+        answers[f"{of}/metrics"] = [{"id": "numRestarts", "value": "2"}]
+        answers[f"{of}/exceptions"] = {"exceptionHistory": {"entries": [{"stacktrace": text} for text in failures]}}
+    return answers
+
+
+def dagster(*, loaded: bool = True, late: tuple[str, ...] = ()) -> dict[str, Any]:
+    location = {"__typename": "RepositoryLocation" if loaded else "PythonError"}
+    beats = [{"daemonType": name, "required": True, "healthy": name not in late} for name in ("SENSOR", "SCHEDULER")]
+    return {
+        "/server_info": {},
+        "locations": {
+            "workspaceOrError": {"locationEntries": [{"loadStatus": "LOADED", "locationOrLoadError": location}]}
+        },
+        "daemons": {"instance": {"daemonHealth": {"allDaemonStatuses": beats}}},
+    }
+
+
+def verdict(component: Component) -> tuple[Health, str]:
+    return component.health, component.detail
+
+
+@pytest.fixture
+def kafka() -> Iterator[Callable[..., str]]:
+    """Makes librdkafka's mock broker with these topics; its address."""
+    producer = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 0})
+
+    def make(*topics: str) -> str:
+        for topic in topics:
+            producer.produce(topic, b"{}")
+        assert producer.flush(10) == 0
+        (found,) = producer.list_topics(timeout=10).brokers.values()
+        return f"{found.host}:{found.port}"
+
+    yield make
+    producer.flush(0)
+
+
+def test_judge_everything_answers_all_are_healthy(kafka: Callable[..., str]) -> None:
+    world = World(flink({**JOB}, {**JOB, "jid": "j2", "name": "lakehouse"}), dagster())
+    servers = kafka(*names.TOPICS)
+    found = world.judge(*map(process, ALL), kafka=servers)
+    assert list(found) == [*ALL, "job alerting", "job lakehouse"]
+    assert {component.health for component in found.values()} == {Health.HEALTHY}
+    assert found[names.BROKER].detail == servers
+    assert found["job alerting"] == Component("job alerting", Health.HEALTHY, "checkpoint 7, restarts 2", up_seconds=61)
+    assert found[names.TASKMANAGER] == Component(names.TASKMANAGER, Health.HEALTHY, "registered", 4711, 10)
+    assert found[names.DAEMON].detail == "2 loops beat"
+
+
+def test_judge_broker_without_its_topics_names_those_to_come(kafka: Callable[..., str]) -> None:
+    found = World().judge(process(names.BROKER), kafka=kafka(names.RAW_TOPIC))
+    expected = f"topics to come: {names.ALERT_TOPIC}, {names.DEAD_LETTER_TOPIC}"
+    assert verdict(found[names.BROKER]) == (Health.STARTING, expected)
+
+
+def test_judge_nobody_answers_yet_all_are_starting_and_say_what_they_wait_for() -> None:
+    found = World(None, None).judge(*map(process, ALL))
+    assert {component.health for name, component in found.items() if name != names.JOB_KEEPER} == {Health.STARTING}
+    assert found[names.BROKER].detail.startswith("does not answer yet (_")
+    assert found[names.JOBMANAGER].detail == "does not answer yet"
+    assert found[names.TASKMANAGER].detail == "waits for the JobManager"
+    assert found[names.CODE_SERVER].detail == "assets not loaded yet"
+    assert found[names.DAEMON].detail == "waits for the web server"
+    assert found["job lakehouse"].detail == "not submitted yet"
+
+
+def test_judge_still_starting_after_the_grace_period_is_unhealthy_jobs_by_their_keepers_age() -> None:
+    old = [process(name, up_seconds=91) for name in ALL]
+    found = World(None, None).judge(*old)
+    unhealthy = {name for name, component in found.items() if component.health is Health.UNHEALTHY}
+    assert unhealthy == {*ALL, "job alerting", "job lakehouse"} - {names.JOB_KEEPER}
+
+
+@pytest.mark.parametrize(
+    ("state", "complaint", "expected"),
+    [
+        ("STARTING", "", (Health.STARTING, "starting")),
+        ("STOPPED", "", (Health.STARTING, "not started yet")),
+        ("BACKOFF", "no such file", (Health.UNHEALTHY, "backoff: no such file; see: pipeline logs generator")),
+        ("FATAL", "", (Health.UNHEALTHY, "fatal; see: pipeline logs generator")),
+        ("EXITED", "", (Health.UNHEALTHY, "exited; see: pipeline logs generator")),
+        ("RUNNING", "", (Health.HEALTHY, "running")),
+    ],
+)
+def test_judge_process_without_a_probe_is_what_its_supervisor_says(
+    state: str, complaint: str, expected: tuple[Health, str]
+) -> None:
+    found = World().judge(process(names.GENERATOR, state=state, complaint=complaint))
+    assert verdict(found[names.GENERATOR]) == expected
+
+
+def test_judge_dead_process_is_unhealthy_even_where_its_port_still_answers() -> None:
+    found = World(flink(), dagster()).judge(process(names.WEBSERVER, state="BACKOFF"))
+    assert found[names.WEBSERVER].health is Health.UNHEALTHY
+
+
+def test_judge_flink_without_taskmanager_says_which_one_is_missing() -> None:
+    found = World(flink(taskmanagers=0)).judge(process(names.JOBMANAGER), process(names.TASKMANAGER))
+    assert found[names.JOBMANAGER].health is Health.HEALTHY
+    assert verdict(found[names.TASKMANAGER]) == (Health.STARTING, "not registered yet")
+
+
+def test_judge_failing_job_names_the_first_line_of_its_failure() -> None:
+    restarting = {**JOB, "state": "RESTARTING", "tasks": {"total": 3, "running": 1}}
+    failures = ("java.io.IOException: disk full\n\tat x", "older")
+    found = World(flink(restarting, failures=failures)).judge()
+    detail = "restarting, 1 of 3 tasks run: java.io.IOException: disk full"
+    assert verdict(found["job alerting"]) == (Health.UNHEALTHY, detail)
+
+
+def test_judge_job_that_never_failed_is_still_starting() -> None:
+    found = World(flink({**JOB, "tasks": {"total": 3, "running": 0}})).judge()
+    assert verdict(found["job alerting"]) == (Health.STARTING, "running, 0 of 3 tasks run")
+
+
+def test_judge_flink_that_vanishes_between_two_questions_is_no_crash() -> None:
+    answers = flink({**JOB, "state": "RESTARTING"})
+    del answers["/jobs/j1/exceptions"]
+    assert verdict(World(answers).judge()["job alerting"]) == (Health.STARTING, "restarting, 3 of 3 tasks run")
+
+
+def test_judge_ended_job_is_to_be_submitted() -> None:
+    found = World(flink({**JOB, "state": "FAILED"})).judge()
+    assert verdict(found["job alerting"]) == (Health.STARTING, "not submitted yet")
+
+
+def test_judge_assets_that_do_not_load_keep_the_code_server_from_health() -> None:
+    found = World(flink(), dagster(loaded=False)).judge(process(names.CODE_SERVER))
+    assert verdict(found[names.CODE_SERVER]) == (Health.STARTING, "assets not loaded yet")
+
+
+def test_judge_daemon_without_heartbeat_is_named() -> None:
+    found = World(flink(), dagster(late=("SENSOR",))).judge(process(names.DAEMON))
+    assert verdict(found[names.DAEMON]) == (Health.STARTING, "no heartbeat yet: sensor")
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx.Response(500), httpx.Response(200, text="<html>"), httpx.Response(200, json={"errors": ["x"]})]
+)
+def test_judge_strange_answer_of_dagster_is_no_crash(answer: httpx.Response) -> None:
+    strange = {"locations": answer, "daemons": answer}
+    found = World(flink(), strange).judge(process(names.CODE_SERVER), process(names.DAEMON), process(names.WEBSERVER))
+    named = {found[name].health for name in (names.CODE_SERVER, names.DAEMON, names.WEBSERVER)}
+    assert named == {Health.STARTING}

@@ -1,0 +1,149 @@
+"""What `pipeline up`, `down` and `reset` do to the state folder and to each other; the processes are stand-ins."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.errors import ComponentFailed, MachineError, NotRunning, PipelineError
+from contracts.paths import PROJECT
+from contracts.settings import Settings
+from operations.embedded.lifecycle import Pipeline
+from operations.embedded.supervision import SESSION_VARIABLE, Program
+from operations.health import Component
+
+IDLE = Program(names.GENERATOR, (sys.executable, "-c", "import time; time.sleep(600)"))
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Iterator[Pipeline]:
+    pipeline = Pipeline(Settings(state=tmp_path / "state", ready_seconds=10))
+    yield pipeline
+    pipeline.supervisor.stop(seconds=0)
+
+
+def run(pipeline: Pipeline, *programs: Program) -> None:
+    """Starts stand-ins in place of Kafka, Flink and the rest."""
+    paths = pipeline.settings.paths
+    Addresses.local(state=paths, kafka_port=1, flink_rest_port=1, dagster_port=1).write()
+    pipeline.supervisor.start(
+        programs or (IDLE,), {**os.environ, "PIPELINE_STATE": str(paths.root), SESSION_VARIABLE: "test"}
+    )
+
+
+def test_components_nothing_runs_says_how_to_start(pipeline: Pipeline) -> None:
+    with pytest.raises(NotRunning, match="pipeline up"):
+        pipeline.components()
+
+
+def test_await_healthy_names_what_is_missing_and_leaves_it_running(pipeline: Pipeline) -> None:
+    run(pipeline)
+    seen: list[tuple[Component, ...]] = []
+    impatient = Pipeline(pipeline.settings.model_copy(update={"ready_seconds": 0}))
+    with pytest.raises(ComponentFailed, match=r"job alerting: not submitted yet.*pipeline logs.*pipeline down"):
+        impatient.await_healthy(seen.append)
+    assert seen
+    assert pipeline.is_running()
+
+
+def test_await_healthy_ended_by_somebody_else_raises_not_running(pipeline: Pipeline) -> None:
+    run(pipeline)
+    with pytest.raises(NotRunning):
+        pipeline.await_healthy(lambda components: pipeline.supervisor.stop(seconds=5))
+
+
+def test_stop_ends_everything_and_says_whether_anything_ran(pipeline: Pipeline) -> None:
+    run(pipeline)
+    assert pipeline.stop()
+    assert pipeline.supervisor.leftovers() == ()
+    assert not pipeline.stop()
+
+
+def test_stop_after_its_supervisor_died_ends_the_orphans(pipeline: Pipeline) -> None:
+    run(pipeline)
+    os.kill(int((pipeline.settings.paths.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while pipeline.is_running():
+        assert time.monotonic() < deadline
+    assert pipeline.stop()
+    assert pipeline.supervisor.leftovers() == ()
+
+
+def test_stop_waits_for_another_command_on_the_same_pipeline(pipeline: Pipeline) -> None:
+    run(pipeline)
+    other = multiprocessing.get_context("spawn").Process(target=_stop, args=(pipeline.settings,))
+    with pipeline._alone():
+        other.start()
+        other.join(2)
+        assert other.is_alive()
+        assert pipeline.is_running()
+    other.join(20)
+    assert other.exitcode == 0
+    assert not pipeline.is_running()
+
+
+def _stop(settings: Settings) -> None:
+    assert Pipeline(settings).stop()
+
+
+def test_alone_folder_removed_while_waiting_is_made_anew_for_its_owner_only(pipeline: Pipeline) -> None:
+    with pipeline._alone():
+        pipeline.settings.paths.run.joinpath("pipeline.lock").unlink()
+        with pipeline._alone():  # a lock on a removed file holds nobody off, so this is another one
+            assert (pipeline.settings.paths.run / "pipeline.lock").is_file()
+    assert pipeline.settings.paths.root.stat().st_mode & 0o777 == 0o700
+
+
+def test_alone_state_folder_that_cannot_be_made_names_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(MachineError, match="PIPELINE_STATE=<folder>"),
+        Pipeline(Settings(state=tmp_path / "file"))._alone(),
+    ):
+        pass
+
+
+def test_reset_right_after_stop_leaves_nothing(pipeline: Pipeline) -> None:
+    run(pipeline)
+    pipeline.stop()
+    pipeline.reset()
+    assert not pipeline.settings.paths.root.exists()
+
+
+def test_reset_while_orphans_write_is_refused(pipeline: Pipeline) -> None:
+    run(pipeline)
+    os.kill(int((pipeline.settings.paths.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    with pytest.raises(PipelineError, match="pipeline down"):
+        pipeline.reset()
+    assert pipeline.settings.paths.root.exists()
+
+
+def test_interruption_while_ending_still_ends_everything(pipeline: Pipeline) -> None:
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    run(pipeline, Program(names.GENERATOR, (sys.executable, "-c", deaf), stop_seconds=60))
+    log = pipeline.settings.paths.logs / "generator.log"
+    deadline = time.monotonic() + 10
+    while not (log.exists() and log.read_text()):
+        assert time.monotonic() < deadline
+    script = (
+        "import sys; from contracts.settings import Settings; from operations.signals import *;"
+        "from operations.embedded.supervision import Supervisor\n"
+        "raise_interrupted()\n"
+        "try: Supervisor(Settings(state=sys.argv[1]).paths).stop(seconds=60)\n"
+        "except Interrupted: sys.exit(130)"
+    )
+    command = [sys.executable, "-c", script, str(pipeline.settings.paths.root)]
+    with subprocess.Popen(command, cwd=PROJECT) as ending:
+        while pipeline.supervisor.processes()[0].state != "STOPPING":
+            assert time.monotonic() < deadline + 10
+        ending.send_signal(signal.SIGINT)
+        assert ending.wait(timeout=20) == 130
+    assert pipeline.supervisor.leftovers() == ()
