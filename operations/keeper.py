@@ -1,4 +1,4 @@
-"""The job keeper, a supervised process: makes topics and tables, then sees to it that both Flink jobs run.
+"""The job keeper, a supervised process: makes the topics, then sees to it that both Flink jobs run.
 
 A session cluster without a quorum forgets its jobs when its JobManager dies. The keeper notices, and submits what is
 missing from its newest retained checkpoint. It never touches a job that Flink still knows: restarting a failed task
@@ -20,8 +20,6 @@ from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, NotRunning, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import Settings, load_settings
-from lake.catalog import open_catalog
-from lake.tables import create_tables
 from operations.topics import create_topics
 from pipeline_assets.lib.flink_rest import job_statuses
 from streaming.checkpoints import newest_restore_point
@@ -45,13 +43,12 @@ class Keeper:
 
     def run(self) -> None:
         """Prepares, submits, watches; returns never."""
-        create_tables(open_catalog(self.addresses))
         client: subprocess.Popen[bytes] | None = self._submission(self._missing(unless_known=names.JOBS))
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
         await_broker(create_topics, self.addresses.kafka_bootstrap_servers, self.settings.kafka, timeout=2)
-        log.info("topics and tables are there")
+        log.info("topics are there")
         while True:
             if client is not None and client.poll() is not None:
                 if client.returncode != 0:

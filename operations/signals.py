@@ -13,9 +13,9 @@ class Interrupted(BaseException):
 
 
 def raise_interrupted() -> None:
-    """From now on these signals raise Interrupted, but for those that our parent had ignored (nohup, a script's &)."""
+    """From now on these signals raise Interrupted; not SIGHUP where our parent has it ignored, as nohup does."""
     for number in _SIGNALS:
-        if signal.getsignal(number) is not signal.SIG_IGN:
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _raise)
 
 

@@ -1,21 +1,17 @@
 """The embedded pipeline put together: which processes there are, in which order, with which environment."""
 
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import ComponentFailed
-from contracts.paths import PROJECT, config_folder
+from contracts.paths import PROJECT
 from contracts.settings import Settings
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster
+from operations.embedded.storage import storage
 from operations.embedded.supervision import SESSION_VARIABLE, Program
 from operations.jars import flink_jars, hadoop_jars, kafka_jars
 from operations.java import find_java
@@ -25,45 +21,6 @@ from operations.ports import Ports
 _CLIENT_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx512m"
 # The control plane yields to the stream wherever both want a core.
 _CONTROL_PLANE_NICE = 10
-
-
-@contextmanager
-def _dagster_storage(home: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Makes Dagster's databases the first time, beside what else is prepared.
-
-    Its daemon and its webserver would each make them, and where both do so at once neither starts again
-    ("alembic_version has more than one head"). Raises ComponentFailed.
-    """
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_bytes((config_folder() / "dagster.yaml").read_bytes())
-    if (home / "history").exists():
-        yield
-        return
-    # Made aside and moved when complete: half of them, left by an interruption, would be taken for all.
-    aside = home / "new"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    (aside / "dagster.yaml").write_bytes((home / "dagster.yaml").read_bytes())
-    command = [sys.executable, "-c", "from dagster import DagsterInstance as I; I.get().dispose()"]
-    with subprocess.Popen(
-        command,
-        env={**environment, "DAGSTER_HOME": str(aside)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as maker:
-        try:
-            yield
-            words, _ = maker.communicate(timeout=120)
-        except BaseException:
-            maker.kill()
-            raise
-    if maker.returncode != 0:
-        raise ComponentFailed(f"Dagster could not make its databases in {home}: {words.strip()}")
-    (aside / "dagster.yaml").unlink()
-    for made in sorted(aside.iterdir(), key=lambda path: path.name == "history"):  # what says that all is there: last
-        made.replace(home / made.name)
-    aside.rmdir()
 
 
 @dataclass(frozen=True)
@@ -88,7 +45,7 @@ class Stack:
     def prepare(self) -> tuple[tuple[Program, ...], dict[str, str]]:
         """Writes every configuration file; returns the programs and the environment they run in.
 
-        Raises JavaMissing, JarError, ComponentFailed.
+        Raises JavaMissing, JarError, ConfigError, ComponentFailed.
         """
         paths, java = self.settings.paths, find_java().executable
         broker = Broker(
@@ -99,7 +56,7 @@ class Stack:
         )
         paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         environment = self._environment(flink)
-        with _dagster_storage(paths.dagster, environment):
+        with storage(paths, environment):
             broker.prepare()
             flink.prepare()
         return self._programs(broker, flink), environment

@@ -1,0 +1,93 @@
+"""Makes the Iceberg tables and Dagster's databases before anything starts that uses them.
+
+Several processes would otherwise make them at once: where Dagster's daemon and webserver do, neither starts again
+("alembic_version has more than one head"). A process of its own does it, beside what else is prepared; it runs only
+where something is missing, so that a usual start does not pay for its imports.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from contracts.addresses import Addresses
+from contracts.errors import ComponentFailed, ConfigError, PipelineError
+from contracts.paths import StatePaths, config_folder
+from contracts.tables import all_tables
+
+_SECONDS = 120
+
+
+@contextmanager
+def storage(paths: StatePaths, environment: dict[str, str]) -> Iterator[None]:
+    """On leaving the block tables and databases are there; they are made while it runs.
+
+    Raises ConfigError where a table differs from its contract, ComponentFailed where they cannot be made.
+    """
+    paths.dagster.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(config_folder() / "dagster.yaml", paths.dagster / "dagster.yaml")
+    stamp, wanted = paths.catalog.with_name("tables.sha256"), _fingerprint()
+    tables_are_there = stamp.exists() and stamp.read_text(encoding="ascii") == wanted
+    if tables_are_there and (paths.dagster / "history").exists():
+        yield
+        return
+    # Made aside and moved when complete: half of them, left by an interruption, would be taken for all.
+    aside = paths.dagster / "new"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    shutil.copyfile(paths.dagster / "dagster.yaml", aside / "dagster.yaml")
+    with subprocess.Popen(
+        [sys.executable, "-m", "operations.embedded.storage"],
+        env={**environment, "DAGSTER_HOME": str(aside)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as maker:
+        try:
+            yield
+            words, _ = maker.communicate(timeout=_SECONDS)
+        except BaseException:
+            maker.kill()
+            raise
+    if maker.returncode == ConfigError.exit_code:
+        raise ConfigError(config_folder() / "contracts", words.strip())
+    if maker.returncode != 0:
+        raise ComponentFailed(f"the tables and databases in {paths.root} could not be made: {words.strip()}")
+    stamp.write_text(wanted, encoding="ascii")
+    _move_databases(aside, paths.dagster)
+
+
+def _fingerprint() -> str:
+    return hashlib.sha256(repr(all_tables()).encode()).hexdigest()
+
+
+def _move_databases(aside: Path, home: Path) -> None:
+    if not (home / "history").exists():
+        (aside / "dagster.yaml").unlink()
+        # What says that all is there goes last.
+        for made in sorted(aside.iterdir(), key=lambda path: path.name == "history"):
+            made.replace(home / made.name)
+    shutil.rmtree(aside)
+
+
+def main() -> int:
+    """Makes both, as the environment says; prints what went wrong. Returns the exit code."""
+    from dagster import DagsterInstance
+
+    from lake.catalog import open_catalog
+    from lake.tables import create_tables
+
+    try:
+        create_tables(open_catalog(Addresses.from_environment()))
+    except PipelineError as error:
+        sys.stdout.write(str(error))
+        return error.exit_code
+    DagsterInstance.get().dispose()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
