@@ -7,7 +7,7 @@ import tenacity
 
 from contracts import names
 from pipeline_assets.lib.flink_rest import job_statuses
-from streaming.checkpoints import savepoint_folder
+from streaming.checkpoints import flink_uri, savepoint_folder
 from streaming.jobs.plan import FINGERPRINT
 
 
@@ -39,8 +39,7 @@ def _fingerprint(client: httpx.Client, job_id: str) -> str | None:
 
 
 def _stop(client: httpx.Client, job_id: str, folder: Path) -> str:
-    # Not as_uri(): Flink takes the path as it stands, and would make a folder called "a%20b" beside "a b".
-    wish = {"drain": False, "formatType": "NATIVE", "targetDirectory": f"file://{folder}"}
+    wish = {"drain": False, "formatType": "NATIVE", "targetDirectory": flink_uri(folder)}
     answer = client.post(f"/jobs/{job_id}/stop", json=wish)
     answer.raise_for_status()
     return str(answer.json()["request-id"])

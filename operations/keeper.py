@@ -17,13 +17,13 @@ from confluent_kafka import KafkaException
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import ComponentFailed, NotRunning, PipelineError
+from contracts.errors import NotRunning, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import Settings, load_settings
+from operations.resume import restore_point_of
 from operations.topics import create_topics
 from pipeline_assets.lib.flink_rest import job_statuses
-from streaming.checkpoints import newest_restore_point
-from streaming.jobs.catalogue import job_plan
+from streaming.checkpoints import flink_uri
 
 log = structlog.get_logger()
 
@@ -79,22 +79,8 @@ class Keeper:
         return subprocess.Popen([sys.executable, "-m", "streaming.submit", *arguments])
 
     def _argument(self, name: str) -> str:
-        point = newest_restore_point(self.settings.paths.checkpoints, name)
-        if point is None:
-            return name
-        fingerprint = job_plan(name, self.addresses, self.settings).fingerprint(self.addresses)
-        if point.fingerprint == fingerprint:
-            return f"{name}=file://{point.path}"  # not as_uri(): Flink takes "%20" literally
-        if name == names.LAKEHOUSE_JOB:
-            # Without its state the job could not tell which of the last rows were committed.
-            raise ComponentFailed(
-                f"the plan of the job {name} has changed since its newest checkpoint, {point.path} (fingerprint "
-                f"{point.fingerprint}, now {fingerprint}). Put the former contracts and version back, or begin afresh "
-                "with `pipeline reset`"
-            )
-        # The rules have changed. What was read is known to Kafka; windows of the new rules begin empty.
-        log.info("rules changed, going on from the committed offsets", job=name, fingerprint=fingerprint)
-        return name
+        point = restore_point_of(name, self.addresses, self.settings)
+        return f"{name}={flink_uri(point.path)}" if point else name
 
 
 def main() -> None:

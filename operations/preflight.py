@@ -9,11 +9,12 @@ from contracts.paths import config_folder
 from contracts.settings import Settings
 from contracts.yaml_files import read_yaml
 from generator.config import load_config
+from operations.resume import restore_point_of
 from streaming.jobs.catalogue import job_plan
 
 
 def check_configuration(settings: Settings, *, generator: bool) -> None:
-    """Raises ConfigError with file, line and reason for the first mistake.
+    """Raises ConfigError with file, line and reason for the first mistake, ComponentFailed for a job that cannot go on.
 
     Read are the contracts, the rules, Dagster's file, with `generator` the generator's, and the state folder's name.
     """
@@ -21,6 +22,7 @@ def check_configuration(settings: Settings, *, generator: bool) -> None:
     nowhere = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
     for name in names.JOBS:
         job_plan(name, nowhere, settings)  # reads the contracts and the rules, and writes SQL of them
+        restore_point_of(name, nowhere, settings)
     if generator:
         load_config()
     read_yaml(config_folder() / "dagster.yaml")

@@ -17,6 +17,11 @@ class RestorePoint:
     written_at: float
 
 
+def flink_uri(folder: Path) -> str:
+    """How Flink is told of a folder. Not `as_uri()`: Flink takes its "%20" literally and writes beside the folder."""
+    return f"file://{folder}"
+
+
 def checkpoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
     """Where Flink puts the checkpoints of `job` while its plan has that fingerprint."""
     return checkpoints / job / fingerprint

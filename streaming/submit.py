@@ -23,7 +23,7 @@ from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import load_settings
-from streaming.checkpoints import checkpoint_folder
+from streaming.checkpoints import checkpoint_folder, flink_uri
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
 
@@ -42,7 +42,7 @@ def submit(job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: st
         "execution.target": "remote",
         "rest.address": host,
         "rest.port": port,
-        "execution.checkpointing.dir": checkpoint_folder(checkpoints, job.name, fingerprint).as_uri(),
+        "execution.checkpointing.dir": flink_uri(checkpoint_folder(checkpoints, job.name, fingerprint)),
         # Shown by Flink beside the job, and read back where it is stopped with a savepoint.
         "pipeline.global-job-parameters": f"{FINGERPRINT}:{fingerprint}",
     }

@@ -77,7 +77,8 @@ def command_line(state: Path, **settings: str) -> CommandLine:
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """A pipeline that runs without its generator; ended after the module's last test."""
-    command = command_line(tmp_path_factory.mktemp("pipeline").resolve())
+    # A blank in the path: every part must bear one.
+    command = command_line(tmp_path_factory.mktemp("a pipeline").resolve())
     try:
         command("up", "--detach", "--no-generator")
         yield command

@@ -20,7 +20,7 @@ from operations.embedded.lifecycle import Pipeline
 from operations.embedded.supervision import SESSION_VARIABLE, Program
 from operations.health import Component
 
-IDLE = Program(names.GENERATOR, (sys.executable, "-c", "import time; time.sleep(600)"))
+IDLE = Program(names.GENERATOR, (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)"))
 
 
 @pytest.fixture
@@ -37,6 +37,10 @@ def run(pipeline: Pipeline, *programs: Program) -> None:
     pipeline.supervisor.start(
         programs or (IDLE,), {**os.environ, "PIPELINE_STATE": str(paths.root), SESSION_VARIABLE: "test"}
     )
+    deadline = time.monotonic() + 10
+    while not ((log := paths.logs / f"{names.GENERATOR}.log").exists() and log.read_text()):
+        assert time.monotonic() < deadline, "the stand-in did not start"
+        time.sleep(0.02)
 
 
 def test_components_nothing_runs_says_how_to_start(pipeline: Pipeline) -> None:
@@ -129,10 +133,7 @@ def test_reset_while_orphans_write_is_refused(pipeline: Pipeline) -> None:
 def test_interruption_while_ending_still_ends_everything(pipeline: Pipeline) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
     run(pipeline, Program(names.GENERATOR, (sys.executable, "-c", deaf), stop_seconds=60))
-    log = pipeline.settings.paths.logs / "generator.log"
     deadline = time.monotonic() + 10
-    while not (log.exists() and log.read_text()):
-        assert time.monotonic() < deadline
     script = (
         "import sys; from contracts.settings import Settings; from operations.signals import *;"
         "from operations.embedded.supervision import Supervisor\n"
@@ -143,7 +144,7 @@ def test_interruption_while_ending_still_ends_everything(pipeline: Pipeline) -> 
     command = [sys.executable, "-c", script, str(pipeline.settings.paths.root)]
     with subprocess.Popen(command, cwd=PROJECT) as ending:
         while pipeline.supervisor.processes()[0].state != "STOPPING":
-            assert time.monotonic() < deadline + 10
+            assert time.monotonic() < deadline
         ending.send_signal(signal.SIGINT)
         assert ending.wait(timeout=20) == 130
     assert pipeline.supervisor.leftovers() == ()

@@ -1,0 +1,71 @@
+"""What a job goes on from after the configuration changed, or did not."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.errors import ComponentFailed
+from contracts.paths import PROJECT
+from contracts.settings import Settings
+from operations.resume import restore_point_of
+from streaming.checkpoints import checkpoint_folder
+from streaming.jobs.catalogue import job_plan
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(state=tmp_path / "state")
+
+
+@pytest.fixture
+def addresses(settings: Settings) -> Addresses:
+    return Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=2, dagster_port=3)
+
+
+def checkpointed(settings: Settings, job: str, fingerprint: str) -> Path:
+    folder = checkpoint_folder(settings.paths.checkpoints, job, fingerprint) / "job-1" / "chk-7"
+    folder.mkdir(parents=True)
+    (folder / "_metadata").touch()
+    return folder
+
+
+@pytest.mark.parametrize("job", names.JOBS)
+def test_restore_point_of_an_unchanged_job_is_its_newest_checkpoint(
+    job: str, settings: Settings, addresses: Addresses
+) -> None:
+    folder = checkpointed(settings, job, job_plan(job, addresses, settings).fingerprint(addresses))
+    point = restore_point_of(job, addresses, settings)
+    assert point is not None
+    assert point.path == folder
+
+
+@pytest.mark.parametrize("job", names.JOBS)
+def test_restore_point_of_a_job_that_never_ran_is_none(job: str, settings: Settings, addresses: Addresses) -> None:
+    assert restore_point_of(job, addresses, settings) is None
+
+
+def test_restore_point_of_alerting_after_a_change_of_rules_is_none(
+    settings: Settings, addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = job_plan(names.ALERTING_JOB, addresses, settings)
+    checkpointed(settings, names.ALERTING_JOB, plan.fingerprint(addresses))
+    config = tmp_path / "config"
+    shutil.copytree(PROJECT / "config", config)
+    rules = config / "alerting-rules.yaml"
+    rules.write_text(rules.read_text().replace('version: "1"', 'version: "2"'))
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    assert restore_point_of(names.ALERTING_JOB, addresses, settings) is None
+
+
+def test_restore_point_of_lakehouse_after_a_change_of_its_plan_is_refused_with_the_remedy(
+    settings: Settings, addresses: Addresses
+) -> None:
+    folder = checkpointed(settings, names.LAKEHOUSE_JOB, "0123456789abcdef")
+    with pytest.raises(ComponentFailed) as refusal:
+        restore_point_of(names.LAKEHOUSE_JOB, addresses, settings)
+    assert str(folder) in str(refusal.value)
+    assert "0123456789abcdef" in str(refusal.value)
+    assert "pipeline reset" in str(refusal.value)
