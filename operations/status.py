@@ -110,7 +110,7 @@ def take_status(pipeline: Pipeline) -> Status:
         addresses=addresses,
         components=components,
         topics=topics,
-        lake=take_lake_status(addresses),
+        lake=take_lake_status(addresses, now=datetime.now(UTC)),
     )
 
 
@@ -150,16 +150,18 @@ SELECT (SELECT count(*) FROM recent), count(ms), quantile_cont(ms, [0.5, 0.95, 0
 """
 
 
-def take_lake_status(addresses: Addresses) -> LakeStatus | None:
-    """What the tables tell; None before they were made."""
+def take_lake_status(addresses: Addresses, *, now: datetime) -> LakeStatus | None:
+    """What the tables tell at `now` (aware); None before they were made."""
     catalog = open_catalog(addresses)
-    now = datetime.now(UTC)
     try:
         with connect(catalog, addresses.iceberg_warehouse) as connection:
             recent, alerts, quantiles = connection.execute(_LAKE_SQL, {"since": now - _RECENT}).fetchall()[0]
             by_rule = _counts(connection, names.ALERTS, "rule_id")
             by_reason = _counts(connection, names.DEAD_LETTERS, "reason_code")
-    except (NoSuchTableError, duckdb.Error):  # not made yet; or a file was removed by maintenance while it was read
+    except (
+        NoSuchTableError,
+        duckdb.IOException,
+    ):  # not made yet; or a file was removed by maintenance while it was read
         return None
     return LakeStatus(
         tables=tuple(_table(catalog.load_table(table.identifier), table.name, now) for table in tables.all_tables()),

@@ -13,11 +13,12 @@ from tests.lake_tables import NOW, Lake, alert, dead_letter, transaction
 
 def test_take_lake_status_before_the_tables_is_none(tmp_path_factory: pytest.TempPathFactory) -> None:
     paths = StatePaths(tmp_path_factory.mktemp("state"))
-    assert take_lake_status(Addresses.local(state=paths, kafka_port=1, flink_rest_port=1, dagster_port=1)) is None
+    addresses = Addresses.local(state=paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
+    assert take_lake_status(addresses, now=NOW) is None
 
 
 def test_take_lake_status_empty_tables_have_no_rows_and_no_latency(lake: Lake) -> None:
-    found = take_lake_status(lake.addresses)
+    found = take_lake_status(lake.addresses, now=NOW)
     assert found
     assert [(table.table, table.rows, table.commit_age_seconds) for table in found.tables] == [
         (names.TRANSACTIONS, 0, None), (names.DEAD_LETTERS, 0, None), (names.ALERTS, 0, None),
@@ -38,7 +39,7 @@ def test_take_lake_status_counts_rows_rules_and_reasons_and_measures_latency(lak
             for offset, delay in delays.items()
         ],
     )
-    found = take_lake_status(lake.addresses)
+    found = take_lake_status(lake.addresses, now=NOW)
     assert found
     assert {table.table: table.rows for table in found.tables} == {"transactions": 300, "dead_letters": 3, "alerts": 3}
     assert found.rate == 1.0  # 300 in five minutes
@@ -52,6 +53,6 @@ def test_take_lake_status_counts_rows_rules_and_reasons_and_measures_latency(lak
 
 def test_take_lake_status_rows_older_than_five_minutes_are_no_rate(lake: Lake) -> None:
     lake.append(names.TRANSACTIONS, [transaction(0, kafka_timestamp=NOW - timedelta(minutes=6))])
-    found = take_lake_status(lake.addresses)
+    found = take_lake_status(lake.addresses, now=NOW)
     assert found
     assert (found.rate, found.tables[0].rows) == (0, 1)
