@@ -27,7 +27,7 @@ from operations.jars import fetch_all
 from operations.ports import choose_ports
 from operations.preflight import check_configuration
 
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
 # Of the 15 s that `down` may take: the jobs' savepoints first, then the processes.
 _SAVEPOINT_SECONDS = 4.5
 _PROCESS_SECONDS = 7.5
