@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -18,6 +19,7 @@ from rich.live import Live
 from rich.markup import escape
 
 from contracts.errors import ComponentFailed, NotRunning, PipelineError
+from contracts.paths import StatePaths
 from operations.signals import Interrupted, raise_interrupted
 
 # Everything else is imported by the command that needs it: Kafka, Iceberg and DuckDB take seconds, `pipeline env` none.
@@ -217,7 +219,10 @@ def fetch() -> None:
 @app.command()
 def env(as_json: Json = False) -> None:
     """Print the addresses as shell exports: eval "$(pipeline env)"."""
-    variables = _addresses().to_environment()
+    addresses = _addresses()
+    # With it, what `dagster asset materialize` does is recorded where the web UI shows it.
+    home = StatePaths(Path(addresses.pipeline_state)).dagster
+    variables = {**addresses.to_environment(), "DAGSTER_HOME": str(home)}
     if as_json:
         typer.echo(json.dumps(variables, indent=2))
         return

@@ -112,12 +112,15 @@ def test_env_prints_exports_that_a_shell_can_evaluate(call: Call, state: Path) -
             ["sh", "-c", f"{exports}\nexec {sys.executable} -c 'import os, json; print(json.dumps(dict(os.environ)))'"],
             capture_output=True, text=True, env={}, check=True,
         )  # fmt: skip
-        assert Addresses.from_environment(json.loads(shell.stdout)) == lake.addresses
+        variables = json.loads(shell.stdout)
+        assert Addresses.from_environment(variables) == lake.addresses
+        assert variables["DAGSTER_HOME"] == str(state / "dagster")
 
 
 def test_env_json_is_an_object_of_the_same_variables(call: Call, state: Path) -> None:
     with lake_in(state) as lake:
-        assert json.loads(call("env", "--json").out) == lake.addresses.to_environment()
+        expected = {**lake.addresses.to_environment(), "DAGSTER_HOME": str(state / "dagster")}
+        assert json.loads(call("env", "--json").out) == expected
 
 
 def test_query_prints_the_answer_while_nothing_runs(call: Call, state: Path) -> None:
