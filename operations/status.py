@@ -146,7 +146,8 @@ WITH recent AS (
   FROM {names.ALERTS} AS a
   JOIN recent AS r ON a.source_partition = r.kafka_partition AND a.source_offset = r.kafka_offset
 )
-SELECT (SELECT count(*) FROM recent), count(ms), quantile_cont(ms, [0.5, 0.95, 0.99]) FROM delays
+SELECT (SELECT count(*) FROM recent), (SELECT min(kafka_timestamp) FROM recent),
+  count(ms), quantile_cont(ms, [0.5, 0.95, 0.99]) FROM delays
 """
 
 
@@ -155,7 +156,7 @@ def take_lake_status(addresses: Addresses, *, now: datetime) -> LakeStatus | Non
     catalog = open_catalog(addresses)
     try:
         with connect(catalog, addresses.iceberg_warehouse) as connection:
-            recent, alerts, quantiles = connection.execute(_LAKE_SQL, {"since": now - _RECENT}).fetchall()[0]
+            recent, first, alerts, quantiles = connection.execute(_LAKE_SQL, {"since": now - _RECENT}).fetchall()[0]
             by_rule = _counts(connection, names.ALERTS, "rule_id")
             by_reason = _counts(connection, names.DEAD_LETTERS, "reason_code")
     except (
@@ -165,7 +166,8 @@ def take_lake_status(addresses: Addresses, *, now: datetime) -> LakeStatus | Non
         return None
     return LakeStatus(
         tables=tuple(_table(catalog.load_table(table.identifier), table.name, now) for table in tables.all_tables()),
-        rate=recent / _RECENT.total_seconds(),
+        # A pipeline younger than the span has had less time.
+        rate=recent / max(1.0, (now - first).total_seconds()) if recent else 0.0,
         alert_latency=Latency(alerts, *(quantiles or (None, None, None))),
         storage_latency=_storage_latency(catalog.load_table(tables.transactions().identifier)),
         alerts_by_rule=by_rule,

@@ -28,7 +28,7 @@ def test_take_lake_status_empty_tables_have_no_rows_and_no_latency(lake: Lake) -
 
 
 def test_take_lake_status_counts_rows_rules_and_reasons_and_measures_latency(lake: Lake) -> None:
-    sent = NOW - timedelta(seconds=2)
+    sent = NOW - timedelta(seconds=30)
     lake.append(names.TRANSACTIONS, [transaction(number, kafka_timestamp=sent) for number in range(300)])
     lake.append(names.DEAD_LETTERS, [dead_letter(0), dead_letter(1), dead_letter(2, reason_code="missing_field")])
     delays = {0: 10, 1: 20, 2: 30}
@@ -42,7 +42,7 @@ def test_take_lake_status_counts_rows_rules_and_reasons_and_measures_latency(lak
     found = take_lake_status(lake.addresses, now=NOW)
     assert found
     assert {table.table: table.rows for table in found.tables} == {"transactions": 300, "dead_letters": 3, "alerts": 3}
-    assert found.rate == 1.0  # 300 in five minutes
+    assert found.rate == 10.0  # 300 since the first of them, 30 seconds ago
     assert (found.alert_latency.count, found.alert_latency.p50_ms) == (3, 20)
     assert found.storage_latency.count == 300
     assert found.storage_latency.p95_ms
