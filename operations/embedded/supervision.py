@@ -174,7 +174,8 @@ class Supervisor:
                     process.kill()
             time.sleep(0.05)
         if self._daemon is not None:
-            self._daemon.poll()
+            # A child that is ending has lost its environment before it can be waited for.
+            self._daemon.wait(timeout=5)
 
     def leftovers(self) -> tuple[psutil.Process, ...]:
         """Every process of this pipeline, found by its environment, supervised or not."""
