@@ -5,9 +5,13 @@ account's transactions by arrival, it is a SELECT of the transactions it hits. T
 (arrival is processing time) and over history (arrival is the Kafka position).
 """
 
+import hashlib
+import json
+import re
 from abc import abstractmethod
+from collections.abc import Callable
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -28,24 +32,54 @@ def _text_only(value: object) -> object:
 Money = Annotated[Decimal, BeforeValidator(_text_only), Field(ge=0, max_digits=14, decimal_places=2)]
 
 
-def _known_currency(code: str) -> str:
-    if code not in load_contract("transaction").field("currency").rules["enum"]:
-        raise ValueError("no such currency in the contract")
-    return code
+def allowed_by_contract(field: str) -> Callable[[str], str]:
+    """A check that a value is one that the transaction contract allows for `field`, by its enum or pattern."""
+
+    def check(value: str) -> str:
+        rules = load_contract("transaction").field(field).rules
+        if value not in rules.get("enum", [value]) or not re.search(rules.get("pattern", ""), value):
+            raise ValueError(f"no such {field.replace('_', ' ')} in the contract")
+        return value
+
+    return check
 
 
-AmountByCurrency = Annotated[dict[Annotated[str, AfterValidator(_known_currency)], Money], Field(min_length=1)]
+Currency = Annotated[str, AfterValidator(allowed_by_contract("currency"))]
+AmountByCurrency = Annotated[dict[Currency, Money], Field(min_length=1)]
 
 
 class Rule(BaseModel):
-    """One rule of `config/alerting-rules.yaml`. Kinds derive from it, one a file."""
+    """One rule of `config/alerting-rules.yaml`. Kinds derive from it, one a file.
+
+    `version` is the author's; without one the rule's content hash stands in its place on every alert.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
-    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
+    version: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$")
     severity: Severity
     enabled: bool = True
+
+    def content(self) -> dict[str, Any]:
+        """What a version stands for: everything that decides which alerts there are and what they say."""
+        return self.model_dump(mode="json", exclude={"version", "enabled"}, exclude_none=True)
+
+    @property
+    def content_hash(self) -> str:
+        """Twelve hexadecimal digits of the content's SHA-256."""
+        text = json.dumps(self.content(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def rule_version(self) -> str:
+        """The version that alerts carry."""
+        return self.version or self.content_hash
+
+    @property
+    def memory_seconds(self) -> int:
+        """How far back, in seconds of event time, transactions bear on a verdict; 0 where each is judged alone."""
+        return 0
 
     @abstractmethod
     def hits(self, transactions: str, arrival: str) -> str:
@@ -53,9 +87,9 @@ class Rule(BaseModel):
 
     def alerts(self, transactions: str, arrival: str) -> str:
         """SQL for this rule's alerts, columns as in the alert contract."""
-        identity = f"{quote(self.id + chr(10) + self.version + chr(10))} || transaction_id"
+        identity = f"{quote(self.id + chr(10) + self.rule_version + chr(10))} || transaction_id"
         return f"""SELECT SHA256({identity}) AS alert_id, transaction_id, account_id,
-  {quote(self.id)} AS rule_id, {quote(self.version)} AS rule_version, {quote(self.severity)} AS severity,
+  {quote(self.id)} AS rule_id, {quote(self.rule_version)} AS rule_version, {quote(self.severity)} AS severity,
   event_time, CURRENT_TIMESTAMP AS detected_at, evidence,
   kafka_partition AS source_partition, kafka_offset AS source_offset
 FROM (
@@ -73,6 +107,11 @@ def evidence(**values: str) -> str:
     """SQL for an evidence map of SQL texts, by name."""
     pairs = ", ".join(f"{quote(name)}, {value}" for name, value in values.items())
     return f"MAP[{pairs}] AS evidence"
+
+
+def one_of(column: str, values: tuple[str, ...]) -> str:
+    """SQL for a further condition: `column` is one of `values`; none where there are no values."""
+    return f"\n  AND {column} IN ({', '.join(map(quote, values))})" if values else ""
 
 
 HIT_COLUMNS = "transaction_id, account_id, event_time, kafka_partition, kafka_offset"

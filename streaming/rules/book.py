@@ -7,19 +7,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from contracts.paths import config_folder
-from contracts.schema import load_contract
 from contracts.yaml_files import load_yaml
+from streaming.rules.base import allowed_by_contract
 from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
 
 AnyRule = Annotated[HighValue | RapidActivity | UnusualHour, Field(discriminator="kind")]
-
-
-def _known_country(code: str) -> str:
-    if code not in load_contract("transaction").field("country").rules["enum"]:
-        raise ValueError("no such country in the contract")
-    return code
 
 
 def _known_zone(name: str) -> str:
@@ -30,7 +24,7 @@ def _known_zone(name: str) -> str:
     return name
 
 
-Country = Annotated[str, AfterValidator(_known_country)]
+Country = Annotated[str, AfterValidator(allowed_by_contract("country"))]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 
 
@@ -54,12 +48,24 @@ class RuleBook(BaseModel):
 
     @property
     def in_force(self) -> tuple[AnyRule, ...]:
-        """The enabled rules."""
-        return tuple(
-            rule.model_copy(update={"zones": self.time_zones}) if isinstance(rule, UnusualHour) else rule
-            for rule in self.rules
-            if rule.enabled
-        )
+        """The enabled rules, each with what it shares with others: the time zones, the frame of rows looked back at."""
+        enabled = [rule for rule in self.rules if rule.enabled]
+        frame = max((rule.lookback for rule in enabled if isinstance(rule, RapidActivity)), default=0)
+        return tuple(self._complete(rule, frame) for rule in enabled)
+
+    def _complete(self, rule: AnyRule, frame: int) -> AnyRule:
+        match rule:
+            case UnusualHour():
+                return rule.model_copy(update={"zones": self.time_zones})
+            case RapidActivity():
+                return rule.model_copy(update={"frame": frame})
+            case _:
+                return rule
+
+    @property
+    def memory_seconds(self) -> int:
+        """How far back, in seconds of event time, transactions bear on a verdict of any enabled rule."""
+        return max(rule.memory_seconds for rule in self.in_force)
 
     def alerts(self, transactions: str, arrival: str) -> str:
         """SQL for the alerts of every enabled rule over the view `transactions`."""

@@ -1,6 +1,6 @@
 """unusual_hour: a considerable amount in the night hours of the transaction's country."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -30,6 +30,9 @@ class UnusualHour(Rule):
         if self.start_hour == self.end_hour:
             raise ValueError(f"start_hour and end_hour are both {self.start_hour}: the span is empty")
         return self
+
+    def content(self) -> dict[str, Any]:
+        return {**super().content(), "zones": self.zones}
 
     def hits(self, transactions: str, arrival: str) -> str:
         zone = "'UTC'"

@@ -3,19 +3,17 @@
 import hashlib
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from contracts.schema import load_contract
-from streaming.rules.base import Rule
+from streaming.rules.book import AnyRule
 from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
-from streaming.tables import flink_type
-from tests import flink_batch
+from tests.rules_in_flink import alerts_of
 
 _HIGH = HighValue(
     id="high",
@@ -31,7 +29,7 @@ _NIGHT = UnusualHour(
     minimum_amounts={"EUR": Decimal("50.00")}
 ).model_copy(update={"zones": _ZONES})  # fmt: skip
 _LATE = _NIGHT.model_copy(update={"id": "late", "start_hour": 22, "end_hour": 2})
-RULES: tuple[Rule, ...] = (_HIGH, _RAPID, _NIGHT, _LATE)
+RULES: tuple[AnyRule, ...] = (_HIGH, _RAPID, _NIGHT, _LATE)
 
 
 @dataclass(frozen=True)
@@ -87,53 +85,22 @@ def transaction_id(number: int) -> str:
 @pytest.fixture(scope="module", params=["batch", "streaming"])
 def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """The alerts over the history, by Kafka position; and as a stream, by the time of arrival."""
-    streaming = request.param == "streaming"
-    folder: Path = tmp_path_factory.mktemp("rules")
-    flink_batch.write(
-        folder / "transactions",
-        (
-            {
-                "transaction_id": transaction_id(number),
-                "event_time": sent.time,
-                # An account of its own, but where the history is about one.
-                "account_id": sent.account if sent.account != "ACC000000001" else f"ACC{number + 100:09}",
-                "amount": sent.amount,
-                "currency": sent.currency,
-                "country": sent.country,
-                "kafka_partition": 1,
-                "kafka_offset": number,
-            }
-            for number, sent in enumerate(HISTORY)
-        ),
+    history = (
+        {
+            "transaction_id": transaction_id(number),
+            "event_time": sent.time,
+            # An account of its own, but where the history is about one.
+            "account_id": sent.account if sent.account != "ACC000000001" else f"ACC{number + 100:09}",
+            "amount": sent.amount,
+            "currency": sent.currency,
+            "country": sent.country,
+            "kafka_partition": 1,
+            "kafka_offset": number,
+        }
+        for number, sent in enumerate(HISTORY)
     )
-    columns = """  transaction_id STRING, event_time TIMESTAMP_LTZ(3), account_id STRING, amount STRING,
-  currency STRING, country STRING, kafka_partition INT, kafka_offset BIGINT"""
-    contract = load_contract("alert")
-    flink_batch.run(
-        folder / "job",
-        definitions=(
-            flink_batch.json_table("sent", columns, folder / "transactions"),
-            """CREATE TEMPORARY VIEW transactions AS SELECT transaction_id, event_time, account_id,
-  CAST(amount AS DECIMAL(14, 2)) AS amount, currency, country, kafka_partition, kafka_offset,
-  PROCTIME() AS arrived FROM sent""",
-            flink_batch.json_table(
-                "alerts",
-                ",\n".join(f"  {field.column} {flink_type(field.type)}" for field in contract.fields),
-                folder / "alerts",
-            ),
-        ),
-        inserts=(
-            "INSERT INTO alerts\n"
-            + "\nUNION ALL\n".join(
-                rule.alerts("transactions", "arrived" if streaming else "kafka_offset") for rule in RULES
-            ),
-        ),
-        # A stream's files are shown when a checkpoint is complete.
-        options={"execution.runtime-mode": request.param, "execution.checkpointing.interval": "200 ms"}
-        if streaming
-        else {},
-    )
-    return flink_batch.read(folder / "alerts")
+    folder = tmp_path_factory.mktemp("rules")
+    return alerts_of(RULES, history, folder, streaming=request.param == "streaming", zones=_ZONES)
 
 
 def test_alerts_hit_exactly_the_meant_transactions(alerts: list[dict[str, Any]]) -> None:
@@ -167,7 +134,8 @@ def test_alerts_evidence_says_what_was_compared(alerts: list[dict[str, Any]]) ->
         "count": "3",
         "limit": "2",
         "window_seconds": "60",
-        "first_event_time": "2026-05-06T12:00:00.000Z",
+        "lookback": "7",
+        "transaction_ids": f"{transaction_id(5)} {transaction_id(6)} {transaction_id(8)}",
     }
     assert evidence[15, "night"] == {
         "local_hour": "1", "start_hour": "1", "end_hour": "5", "time_zone": "America/New_York", "amount": "50.00",

@@ -1,0 +1,61 @@
+"""Runs alerting rules in a real Flink over a given history: as history (batch), or as it would arrive (streaming)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from contracts.schema import load_contract
+from contracts.tables import transactions
+from streaming.rules.book import AnyRule, RuleBook
+from streaming.tables import flink_type
+from tests import flink_batch
+
+# What a rule may read: the contract's fields and where the record stood.
+COLUMNS = {
+    **{column.name: column.type for column in transactions().columns if column.source.startswith("transaction.")},
+    "kafka_partition": "int",
+    "kafka_offset": "long",
+}
+
+
+def alerts_of(
+    rules: Sequence[AnyRule], history: Iterable[Mapping[str, object]], folder: Path, *, streaming: bool,
+    zones: Mapping[str, str] | None = None,
+) -> list[dict[str, Any]]:
+    """The alerts of `rules` over `history`, whose rows have the columns of `COLUMNS` (others are NULL), in no order.
+
+    In a stream rows arrive in the order given; over history they are ordered by offset.
+    """
+    flink_batch.write(folder / "transactions", history)
+    # JSON has no decimals: amounts are read as text.
+    read = {name: "string" if kind.startswith("decimal") else kind for name, kind in COLUMNS.items()}
+    typed = ", ".join(
+        f"CAST({name} AS {flink_type(kind)}) AS {name}" if kind.startswith("decimal") else name
+        for name, kind in COLUMNS.items()
+    )
+    contract = load_contract("alert")
+    flink_batch.run(
+        folder / "job",
+        definitions=(
+            flink_batch.json_table("sent", _columns(read), folder / "transactions"),
+            f"CREATE TEMPORARY VIEW transactions AS SELECT {typed}, PROCTIME() AS arrived FROM sent",
+            flink_batch.json_table(
+                "alerts", _columns({field.column: field.type for field in contract.fields}), folder / "alerts"
+            ),
+        ),
+        inserts=(
+            "INSERT INTO alerts\n"
+            + RuleBook.model_construct(time_zones=zones or {}, rules=tuple(rules)).alerts(
+                "transactions", "arrived" if streaming else "kafka_offset"
+            ),
+        ),
+        # A stream's files are shown when a checkpoint is complete.
+        options={"execution.runtime-mode": "streaming", "execution.checkpointing.interval": "200 ms"}
+        if streaming
+        else {},
+    )
+    return flink_batch.read(folder / "alerts")
+
+
+def _columns(types: Mapping[str, str]) -> str:
+    return ",\n".join(f"  `{name}` {flink_type(kind)}" for name, kind in types.items())
