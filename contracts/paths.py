@@ -68,6 +68,11 @@ class StatePaths:
         return self.root / "dagster"
 
     @property
+    def rules(self) -> Path:
+        """Every rule book that was put in force, and what became of it."""
+        return self.root / "rules"
+
+    @property
     def generator(self) -> Path:
         """The generator's ledger."""
         return self.root / "generator"

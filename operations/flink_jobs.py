@@ -5,22 +5,23 @@ from pathlib import Path
 import httpx
 import tenacity
 
-from contracts import names
-from pipeline_assets.lib.flink_rest import job_statuses
 from streaming.checkpoints import flink_uri, savepoint_folder
-from streaming.jobs.plan import FINGERPRINT
+from streaming.running_jobs import running_jobs
 
 
-def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> bool:
-    """Asks every running job to write a savepoint under `checkpoints` and end. False where time ran out.
+def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float, only: set[str] | None = None) -> bool:
+    """Asks every running job to write a savepoint under `checkpoints` and end; with `only`, those of these ids.
+
+    Returns False where time ran out.
 
     A job that is not stopped in time is none the worse: it goes on from its newest checkpoint.
     Raises NotRunning or httpx.HTTPError where Flink does not answer.
     """
     requests = {
-        job.job_id: _stop(client, job.job_id, savepoint_folder(checkpoints, job.name, fingerprint))
-        for job in job_statuses(client, names.JOBS)
-        if job.running and (fingerprint := _fingerprint(client, job.job_id))
+        job.job_id: _stop(client, job.job_id, savepoint_folder(checkpoints, job.name, job.fingerprint))
+        for job in running_jobs(client)
+        # One without a fingerprint was submitted by hand, and its savepoint would not be found.
+        if job.running and job.fingerprint and (only is None or job.job_id in only)
     }
     retry = tenacity.Retrying(
         wait=tenacity.wait_fixed(0.2),
@@ -29,13 +30,6 @@ def stop_jobs(client: httpx.Client, checkpoints: Path, *, seconds: float) -> boo
         retry_error_callback=lambda _: False,
     )
     return bool(retry(lambda: all(_is_done(client, job, request) for job, request in requests.items())))
-
-
-def _fingerprint(client: httpx.Client, job_id: str) -> str | None:
-    answer = client.get(f"/jobs/{job_id}/config")
-    answer.raise_for_status()
-    found = answer.json()["execution-config"]["user-config"].get(FINGERPRINT)
-    return str(found) if found else None  # none: somebody submitted it by hand, and its savepoint would not be found
 
 
 def _stop(client: httpx.Client, job_id: str, folder: Path) -> str:
@@ -49,3 +43,10 @@ def _is_done(client: httpx.Client, job_id: str, request: str) -> bool:
     answer = client.get(f"/jobs/{job_id}/savepoints/{request}")
     answer.raise_for_status()
     return bool(answer.json()["status"]["id"] == "COMPLETED")
+
+
+def cancel_job(client: httpx.Client, job_id: str) -> None:
+    """Ends a job at once; harmless where it has ended. Raises httpx.HTTPError where Flink does not answer."""
+    answer = client.patch(f"/jobs/{job_id}?mode=cancel")
+    if answer.status_code not in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
+        answer.raise_for_status()

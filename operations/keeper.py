@@ -8,6 +8,7 @@ is Flink's own business.
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
@@ -21,13 +22,24 @@ from contracts.errors import NotRunning, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import Settings, load_settings
 from operations.resume import restore_point_of
+from operations.rules.switch import Switch
 from operations.topics import create_topics
-from pipeline_assets.lib.flink_rest import job_statuses
-from streaming.checkpoints import flink_uri
+from streaming.checkpoints import RestorePoint, flink_uri, newest_restore_point
+from streaming.deployments import Deployment
+from streaming.running_jobs import RunningJob, running_jobs
 
 log = structlog.get_logger()
 
 _LOOK_SECONDS = 2.0
+_GLANCE_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A client under way, and the rule books whose jobs it submits."""
+
+    process: "subprocess.Popen[bytes]"
+    deployments: tuple[Deployment, ...]
 
 
 @dataclass
@@ -36,51 +48,83 @@ class Keeper:
 
     addresses: Addresses
     settings: Settings
-    flink: httpx.Client = field(init=False)
+    switch: Switch = field(init=False)
+    client: Submission | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.flink = httpx.Client(base_url=self.addresses.flink_rest_url, timeout=5)
+        flink = httpx.Client(base_url=self.addresses.flink_rest_url, timeout=5)
+        self.switch = Switch(self.addresses, self.settings, flink)
 
     def run(self) -> None:
         """Prepares, submits, watches; returns never."""
-        client: subprocess.Popen[bytes] | None = self._submission(self._missing(unless_known=names.JOBS))
+        # At the start none is there: the client plans while Flink starts, and looks once more before it submits.
+        with suppress(NotRunning):  # where new rules begin is asked of Kafka, which may not answer yet
+            self._submit(self._alive_already())
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
         await_broker(create_topics, self.addresses.kafka_bootstrap_servers, self.settings.kafka, timeout=2)
         log.info("topics are there")
         while True:
-            if client is not None and client.poll() is not None:
-                if client.returncode != 0:
-                    log.error("submission failed", exit_code=client.returncode)
-                    time.sleep(_LOOK_SECONDS)
-                client = None
-            if client is None:
-                client = self._submission(self._missing(unless_known=()))
-            time.sleep(_LOOK_SECONDS)
+            # Neither Flink nor Kafka need answer at every moment: the next look finds them again.
+            with suppress(NotRunning, httpx.HTTPError):
+                self._look()
+            self._wait()
 
-    def _missing(self, *, unless_known: tuple[str, ...]) -> tuple[str, ...]:
-        """The jobs that Flink does not know, or knows to have ended; `unless_known` while Flink does not answer.
-
-        At the start that is all of them: the client plans while Flink starts, and looks once more before it submits.
-        """
+    def _alive_already(self) -> tuple[RunningJob, ...]:
         try:
-            alive = {job.name for job in job_statuses(self.flink, names.JOBS) if not job.ended}
+            return running_jobs(self.switch.flink)
         except NotRunning:
-            return unless_known
-        return tuple(name for name in names.JOBS if name not in alive)
+            return ()
 
-    def _submission(self, jobs: tuple[str, ...]) -> "subprocess.Popen[bytes] | None":
-        """Starts the client that submits `jobs`, if any, each from where it stopped."""
-        if not jobs:
-            return None
-        arguments = [self._argument(name) for name in jobs]
-        log.info("submitting", jobs=arguments)
-        return subprocess.Popen([sys.executable, "-m", "streaming.submit", *arguments])
+    def _look(self) -> None:
+        if self.client is not None and self.client.process.poll() is not None:
+            self._note_end(self.client)
+            self.client = None
+        alive = running_jobs(self.switch.flink)
+        if self.client is None:
+            self._submit(alive)
+        self.switch.advance(alive)
 
-    def _argument(self, name: str) -> str:
-        point = restore_point_of(name, self.addresses, self.settings)
-        return f"{name}={flink_uri(point.path)}" if point else name
+    def _submit(self, alive: tuple[RunningJob, ...]) -> None:
+        """Starts the client that submits what should run and does not, each job from where it stopped."""
+        deployments = self.switch.lacking(alive)
+        arguments = [self._alerting(deployment) for deployment in deployments]
+        if names.LAKEHOUSE_JOB not in {job.name for job in alive}:
+            point = restore_point_of(names.LAKEHOUSE_JOB, self.addresses, self.settings)
+            arguments.append(_argument(names.LAKEHOUSE_JOB, point))
+        if arguments:
+            log.info("submitting", jobs=arguments)
+            process = subprocess.Popen([sys.executable, "-m", "streaming.submit", *arguments])
+            self.client = Submission(process, deployments)
+
+    def _alerting(self, deployment: Deployment) -> str:
+        point = newest_restore_point(
+            self.settings.paths.checkpoints, names.ALERTING_JOB, deployment.fingerprint or "unknown"
+        )
+        return _argument(f"{names.ALERTING_JOB}@{deployment.number}", point)
+
+    def _note_end(self, client: "Submission") -> None:
+        if client.process.returncode == 0:
+            return
+        log.error("submission failed", exit_code=client.process.returncode)
+        for deployment in client.deployments:
+            if deployment.state == "wanted" and not deployment.cold:
+                reason = f"its job could not be submitted (exit code {client.process.returncode}); see: pipeline logs"
+                self.switch.refused(deployment, f"{reason} {names.JOB_KEEPER}")
+        time.sleep(_LOOK_SECONDS)
+
+    def _wait(self) -> None:
+        """Until the next look, which comes sooner while a rule book is to take over."""
+        deadline = time.monotonic() + _LOOK_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(_GLANCE_SECONDS)
+            if self.switch.deployments.wanted() is not None:
+                return
+
+
+def _argument(what: str, point: RestorePoint | None) -> str:
+    return f"{what}={flink_uri(point.path)}" if point else what
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ def check_configuration(settings: Settings, *, generator: bool) -> None:
     nowhere = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
     for name in names.JOBS:
         job_plan(name, nowhere, settings)  # reads the contracts and the rules, and writes SQL of them
-        restore_point_of(name, nowhere, settings)
+    restore_point_of(names.LAKEHOUSE_JOB, nowhere, settings)
     if generator:
         load_config()
     read_yaml(config_folder() / "dagster.yaml")

@@ -32,14 +32,14 @@ def savepoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
     return checkpoint_folder(checkpoints, job, fingerprint) / "savepoints"
 
 
-def newest_restore_point(checkpoints: Path, job: str) -> RestorePoint | None:
-    """The newest one of `job`, whatever plan wrote it; None where it never completed one.
+def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") -> RestorePoint | None:
+    """The newest one of `job`, of the plan with that fingerprint or of any; None where it never completed one.
 
     Flink writes `_metadata` last, so a checkpoint that was cut short has none.
     """
     points = [
         RestorePoint(metadata.parent, plan.name, metadata.stat().st_mtime)
-        for plan in (checkpoints / job).glob("*/")
+        for plan in (checkpoints / job).glob(f"{fingerprint}/")
         for pattern in ("*/chk-*/_metadata", "savepoints/savepoint-*/_metadata")
         for metadata in plan.glob(pattern)
     ]

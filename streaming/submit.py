@@ -1,7 +1,7 @@
-"""Submits jobs to a running Flink cluster: `python -m streaming.submit alerting lakehouse=<checkpoint>`.
+"""Submits jobs to a running Flink cluster: `python -m streaming.submit alerting@3 lakehouse=<checkpoint>`.
 
-One client for all jobs named, since most of a submission is starting its JVM. A job named with a checkpoint or
-savepoint goes on from it.
+One client for all jobs named, since most of a submission is starting its JVM. `alerting@3` runs the rules of deployment
+3; a job named with a checkpoint or savepoint goes on from it.
 """
 
 import sys
@@ -24,16 +24,20 @@ from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import load_settings
 from streaming.checkpoints import checkpoint_folder, flink_uri
+from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
+from streaming.running_jobs import running_jobs
 
 log = structlog.get_logger()
 
 
-def submit(job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: str | None) -> str | None:
+def submit(
+    job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: str | None, beside: bool = False
+) -> str | None:
     """Starts the job on the cluster at `addresses`, from the checkpoint `restore` if given.
 
-    Returns Flink's job id; None where a job of this name already runs.
+    Returns Flink's job id; None where a job of this name already runs, with `beside` one of this very plan.
     """
     host, port = addresses.flink_rest_url.removeprefix("http://").split(":")
     fingerprint = job.fingerprint(addresses)
@@ -58,7 +62,9 @@ def submit(job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: st
     for insert in job.inserts:
         statements.add_insert_sql(insert)
     await_cluster(addresses)
-    if job.name in _alive(addresses.flink_rest_url):
+    with httpx.Client(base_url=addresses.flink_rest_url, timeout=5) as flink:
+        namesakes = [other for other in running_jobs(flink) if other.name == job.name]
+    if any(other.fingerprint == fingerprint or not beside for other in namesakes):
         return None
     client = statements.execute().get_job_client()
     if client is None:
@@ -100,11 +106,6 @@ def _look(flink_rest_url: str, broker: AdminClient) -> None:
         raise _NotReady(f"no topic {', '.join(sorted(missing))}")
 
 
-def _alive(flink_rest_url: str) -> set[str]:
-    jobs = httpx.get(f"{flink_rest_url}/jobs/overview", timeout=5).raise_for_status().json()["jobs"]
-    return {job["name"] for job in jobs if job["state"] not in ("FINISHED", "CANCELED", "FAILED")}
-
-
 def _environment(options: dict[str, str]) -> StreamTableEnvironment:
     """A table environment whose jobs go to the cluster that `options` name.
 
@@ -129,17 +130,19 @@ def _compute_once(environment: StreamTableEnvironment, once: Once) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command line: each argument is a job's name, or name=checkpoint."""
+    """The command line: each argument is a job's name, name@deployment, or one of both with =checkpoint."""
     configure_logs("jobs")
     addresses, settings = Addresses.from_environment(), load_settings()
     checkpoints = settings.paths.checkpoints
     checkpoints.mkdir(parents=True, exist_ok=True)
     for argument in arguments:
-        name, _, restore = argument.partition("=")
-        job = job_plan(name, addresses, settings)
-        job_id = submit(job, addresses, checkpoints, restore=restore or None)
+        what, _, restore = argument.partition("=")
+        name, _, number = what.partition("@")
+        deployment = Deployments(settings.paths.rules).get(int(number)) if number else None
+        job = job_plan(name, addresses, settings, deployment)
+        job_id = submit(job, addresses, checkpoints, restore=restore or None, beside=deployment is not None)
         event = "job submitted" if job_id else "job already runs"
-        log.info(event, job=name, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint(addresses))
+        log.info(event, job=what, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint(addresses))
 
 
 if __name__ == "__main__":

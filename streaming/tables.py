@@ -4,6 +4,9 @@ Both jobs read transactions through `judged_view`, so a record has one verdict. 
 the contracts; golden files hold it.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.schema import load_contract
@@ -27,6 +30,9 @@ ALERTS_IN = "alerts_in"
 ALERTS_OUT = "alerts_out"
 DEAD_LETTERS_OUT = "dead_letters_out"
 
+# No offsets to begin at.
+NOWHERE: Mapping[int, int] = MappingProxyType({})
+
 _FLINK_TYPES = {
     "string": "STRING",
     "int": "INT",
@@ -48,15 +54,17 @@ def options(pairs: dict[str, str]) -> str:
     return f"WITH (\n  {lines}\n)"
 
 
-def _source_options(*, topic: str, servers: str, group: str) -> dict[str, str]:
+def _source_options(*, topic: str, servers: str, group: str, starts: Mapping[int, int]) -> dict[str, str]:
+    positions = ";".join(f"partition:{partition},offset:{offset}" for partition, offset in sorted(starts.items()))
     return {
         "connector": "kafka",
         "topic": topic,
         "properties.bootstrap.servers": servers,
         "properties.group.id": group,
-        # A restored job goes on from its checkpoint; one without goes on from the offsets it last committed
-        # to the group, and the first one ever begins at the beginning.
-        "scan.startup.mode": "group-offsets",
+        # A restored job goes on from its checkpoint. One without goes on from `starts`, by partition, or from the
+        # offsets it last committed to the group, and the first one ever begins at the beginning.
+        "scan.startup.mode": "specific-offsets" if starts else "group-offsets",
+        **({"scan.startup.specific-offsets": positions} if starts else {}),
         "properties.auto.offset.reset": "earliest",
         # A topic may be given more partitions while the job runs.
         "scan.topic-partition-discovery.interval": "60 s",
@@ -82,9 +90,10 @@ _POSITION = """  kafka_topic STRING METADATA FROM 'topic' VIRTUAL,
   kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL"""
 
 
-def raw_source(addresses: Addresses, *, group: str) -> str:
+def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = NOWHERE) -> str:
     """The raw topic, as bytes: nothing is parsed before it is judged, so nothing can fail or be dropped unseen."""
-    kafka = _source_options(topic=names.RAW_TOPIC, servers=addresses.kafka_bootstrap_servers, group=group)
+    servers = addresses.kafka_bootstrap_servers
+    kafka = _source_options(topic=names.RAW_TOPIC, servers=servers, group=group, starts=starts)
     return f"""CREATE TEMPORARY TABLE {RAW} (
   payload BYTES,
 {_POSITION}
@@ -163,7 +172,8 @@ def alert_sink(addresses: Addresses) -> str:
 
 def alert_source(addresses: Addresses, *, group: str) -> str:
     """The alerts topic, for storing."""
-    kafka = _source_options(topic=names.ALERT_TOPIC, servers=addresses.kafka_bootstrap_servers, group=group)
+    servers = addresses.kafka_bootstrap_servers
+    kafka = _source_options(topic=names.ALERT_TOPIC, servers=servers, group=group, starts=NOWHERE)
     columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
     return (
         f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n{columns},\n{_POSITION},\n  arrived AS PROCTIME()\n) "

@@ -19,7 +19,11 @@ COLUMNS = {
 
 
 def alerts_of(
-    rules: Sequence[AnyRule], history: Iterable[Mapping[str, object]], folder: Path, *, streaming: bool,
+    rules: Sequence[AnyRule],
+    history: Iterable[Mapping[str, object]],
+    folder: Path,
+    *,
+    streaming: bool,
     zones: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """The alerts of `rules` over `history`, whose rows have the columns of `COLUMNS` (others are NULL), in no order.

@@ -97,7 +97,8 @@ class FlinkCluster:
     def configuration(self) -> dict[str, object]:
         """Flink's configuration, keys as Flink spells them."""
         memory = TaskManagerMemory.of(self.settings.taskmanager_mb)
-        slots = self.settings.alerting_parallelism + self.settings.lakehouse_parallelism
+        # A new rule book runs beside the one in force until it has caught up.
+        slots = 2 * self.settings.alerting_parallelism + self.settings.lakehouse_parallelism
         temporary = self.paths.flink / "tmp"
         return {
             "jobmanager.rpc.address": "127.0.0.1",
@@ -133,6 +134,8 @@ class FlinkCluster:
             # A TaskManager that starts faster than its JobManager would try again after 10 s only.
             "cluster.registration.error-delay": "500 ms",
             "heartbeat.timeout": "10 s",
+            # How old a metric may be that is asked for: where a new rule book stands decides when it takes over.
+            "metrics.fetcher.update-interval": "1000",
             "cluster.evenly-spread-out-slots": False,
             "classloader.check-leaked-classloader": False,
             # User classes lie on the cluster's own class path, as it serves these jobs alone: loaded once, not per job.

@@ -26,6 +26,7 @@ from operations.health import Component, Health, examine
 from operations.jars import fetch_all
 from operations.ports import choose_ports
 from operations.preflight import check_configuration
+from operations.rules.switch import want_what_is_configured
 
 _LOOK_SECONDS = 1.0
 # Of the 15 s that `down` may take: the jobs' savepoints first, then the processes.
@@ -86,6 +87,7 @@ class Pipeline:
             stack = Stack(self.settings, choose_ports(self.settings), session, generator)
             programs, environment = stack.prepare()
             stack.addresses.write()
+            want_what_is_configured(self.settings, stack.addresses)
             self.started = True
             try:
                 self.supervisor.start(programs, environment)

@@ -60,3 +60,21 @@ def topic_offsets(bootstrap_servers: str, topics: tuple[str, ...], *, timeout: f
 def _offsets(consumer: Consumer, topic: str, partition: int, timeout: float) -> PartitionOffsets:
     earliest, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
     return PartitionOffsets(partition, earliest, end)
+
+
+def committed_offsets(bootstrap_servers: str, group: str, topic: str, *, timeout: float = 5.0) -> dict[int, int]:
+    """By partition of `topic`, the offset that the consumer group `group` reads next; none where it never committed.
+
+    Raises NotRunning where the broker does not answer in time.
+    """
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
+    try:
+        partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
+        asked = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+        return {
+            found.partition: found.offset for found in consumer.committed(asked, timeout=timeout) if found.offset >= 0
+        }
+    except KafkaException as error:
+        raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()

@@ -13,6 +13,7 @@ from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
 
+RULES_FILE = "alerting-rules.yaml"
 AnyRule = Annotated[HighValue | RapidActivity | UnusualHour, Field(discriminator="kind")]
 
 
@@ -77,4 +78,9 @@ def load_rules(folder: Path | None = None) -> RuleBook:
 
     Raises ConfigError with file, line and reason; also where no rule is enabled, since there is nothing to run.
     """
-    return load_yaml((folder or config_folder()) / "alerting-rules.yaml", RuleBook)
+    return load_yaml((folder or config_folder()) / RULES_FILE, RuleBook)
+
+
+def rules_text(folder: Path | None = None) -> str:
+    """The rule file in `folder` (default: the configuration folder), as it was written."""
+    return ((folder or config_folder()) / RULES_FILE).read_text(encoding="utf-8")

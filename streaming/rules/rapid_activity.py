@@ -38,7 +38,7 @@ class RapidActivity(Rule):
     kind: Literal["rapid_activity"]
     count: int | None = Field(default=None, ge=1, le=95)
     total_amounts: AmountByCurrency | None = None
-    window_seconds: int = Field(ge=1, le=86_400)
+    window_seconds: int = Field(ge=1, le=604_800)
     lookback: int = Field(default=0, ge=0, le=100)
     frame: int = Field(default=0, exclude=True)
 

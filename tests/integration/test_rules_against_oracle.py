@@ -57,7 +57,9 @@ def _log(random_source: random.Random, *, length: int = 4_000) -> list[Transacti
     while len(sent) < length:
         account = random_source.choices(range(6), weights=[40, 20, 10, 5, 2, 1])[0]
         now += timedelta(milliseconds=random_source.choice([0, 1, 500, 3_000, 20_000, 60_000]))
-        late = timedelta(milliseconds=random_source.randrange(3_600_000)) if random_source.random() < 0.1 else timedelta()
+        late = (
+            timedelta(milliseconds=random_source.randrange(3_600_000)) if random_source.random() < 0.1 else timedelta()
+        )
         if sent and random_source.random() < 0.02:
             twin = random_source.choice(sent[-20:])
             sent.append(Transaction(**{**vars(twin), "kafka_offset": len(sent)}))
@@ -79,13 +81,8 @@ def _log(random_source: random.Random, *, length: int = 4_000) -> list[Transacti
     return sent
 
 
-def test_oracle_knows_every_kind_of_rule() -> None:
-    assert {rule.kind for rule in RULES} == {"high_value", "rapid_activity", "unusual_hour"}  # type: ignore[attr-defined]
-
-
 @pytest.mark.parametrize("streaming", [False, True], ids=["over history", "as a stream"])
 def test_alerts_of_seeded_shuffled_traffic_are_those_of_the_oracle(streaming: bool, tmp_path: Path) -> None:
-    print(f"RULES_SEED={_SEED}")
     log = _log(random.Random(_SEED))
     alerts = alerts_of(RULES, (one.as_row() for one in log), tmp_path, streaming=streaming, zones=_ZONES)
     found = {(alert["rule_id"], alert["source_offset"]): alert["evidence"] for alert in alerts}
@@ -94,7 +91,7 @@ def test_alerts_of_seeded_shuffled_traffic_are_those_of_the_oracle(streaming: bo
     silent = {rule.id for rule in RULES} - {rule_id for rule_id, _ in expected}
     assert not silent, f"the traffic never hits {silent}: it proves nothing about them"
     differing = {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}
-    assert not differing, "\n".join(
+    assert not differing, f"RULES_SEED={_SEED}\n" + "\n".join(
         f"{key}: found {found.get(key)}, expected {expected.get(key)}" for key in sorted(differing)[:5]
     )
     assert {tuple(alert) for alert in alerts} == {tuple(field.column for field in load_contract("alert").fields)}

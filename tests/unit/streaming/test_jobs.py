@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from contracts.addresses import Addresses
+from contracts.errors import ConfigError
 from contracts.paths import StatePaths
 from contracts.settings import Flink
+from streaming.deployments import Begin
 from streaming.jobs.alerting import alerting_job
 from streaming.jobs.lakehouse import lakehouse_job
 from streaming.jobs.plan import JobPlan
@@ -86,3 +88,23 @@ def test_fingerprint_other_statement_differs(addresses: Addresses) -> None:
     _, plan = both(addresses)
     other = replace(plan, inserts=plan.inserts[:-1])
     assert plan.fingerprint(addresses) != other.fingerprint(addresses)
+
+
+def test_alerting_job_of_a_deployment_reads_earlier_than_it_judges(addresses: Addresses, golden: Golden) -> None:
+    begin = Begin(read_from={0: 100, 1: 200}, judge_from={0: 150, 1: 200})
+    golden("flink/alerting_deployed.sql", as_text(alerting_job(addresses, FLINK, load_rules(), begin)))
+
+
+def test_fingerprint_of_another_beginning_is_another(addresses: Addresses) -> None:
+    """A book that is deployed again must not go on from the state of its former deployment."""
+    prints = {
+        alerting_job(addresses, FLINK, load_rules(), Begin(read_from={0: n}, judge_from={0: n})).fingerprint(addresses)
+        for n in range(3)
+    }
+    assert len(prints) == 3
+
+
+def test_alerting_job_rule_that_outlasts_the_state_is_refused(addresses: Addresses, config: Path) -> None:
+    replaced(config / "alerting-rules.yaml", "window_seconds: 60", "window_seconds: 43201")
+    with pytest.raises(ConfigError, match=r"flink.state_hours: .* after 24 h .* looks back 43201 s"):
+        alerting_job(addresses, FLINK, load_rules(config))

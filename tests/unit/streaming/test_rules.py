@@ -14,6 +14,7 @@ from streaming.rules.unusual_hour import UnusualHour
 from tests.config_copies import replaced
 from tests.conftest import Golden
 
+RULES = "alerting-rules.yaml"
 HIGH = HighValue(
     id="high",
     version="1",
@@ -21,7 +22,12 @@ HIGH = HighValue(
     kind="high_value",
     thresholds={"JPY": Decimal(700_000), "EUR": Decimal("4500.5")},
 )
+NARROWED = HIGH.model_copy(update={"merchant_categories": ("5411", "6011"), "channels": ("online",)})
 RAPID = RapidActivity(id="rapid", version="2.0", severity="critical", kind="rapid_activity", count=5, window_seconds=60)
+SPENDING = RapidActivity(
+    id="spending", severity="high", kind="rapid_activity", count=2, total_amounts={"EUR": Decimal(1000)},
+    window_seconds=600, lookback=3,
+)  # fmt: skip
 NIGHT = UnusualHour(
     id="night", version="1", severity="medium", kind="unusual_hour", start_hour=1, end_hour=5,
     minimum_amounts={"EUR": Decimal(200)}
@@ -36,6 +42,8 @@ OVER_MIDNIGHT = NIGHT.model_copy(
     [
         ("high_value", HIGH),
         ("rapid_activity", RAPID),
+        ("high_value_narrowed", NARROWED),
+        ("rapid_activity_total", SPENDING),
         ("unusual_hour", NIGHT),
         ("unusual_hour_over_midnight", OVER_MIDNIGHT),
     ],
@@ -89,7 +97,13 @@ def test_alerts_single_rule_needs_no_union(config: Path) -> None:
         ('version: "1"', "version: 1", "valid string (found 1)"),
         ("count: 5 ", "count: 0 ", "greater than or equal to 1"),
         ("count: 5 ", "count: many ", "found 'many'"),
-        ("window_seconds: 60", "window_seconds: 90000", "less than or equal to 86400"),
+        ("window_seconds: 60", "window_seconds: 700000", "less than or equal to 604800"),
+        ("window_seconds: 60", "lookback: 4\n    window_seconds: 60", "lookback 4 is too short for a count of 5"),
+        ("window_seconds: 60", "lookback: 101\n    window_seconds: 60", "less than or equal to 100"),
+        ("window_seconds: 60", "frame: 9\n    window_seconds: 60", "unknown key; how far a rule looks back"),
+        ("    count: 5 ", "    # ", "there is no limit: give count, total_amounts or both"),
+        ("    thresholds:", "    channels: [post]\n    thresholds:", "no such channel in the contract (found 'post')"),
+        ("    thresholds:", '    merchant_categories: ["54"]\n    thresholds:', "no such merchant category"),
         ("window_seconds: 60", "window_minutes: 1", "Field required"),
         ("start_hour: 1 ", "start_hour: 24 ", "less than or equal to 23"),
         ("start_hour: 1 ", "zones: {US: Asia/Tokyo}\n    start_hour: 1 ", "unknown key"),
@@ -106,8 +120,9 @@ def test_load_rules_mistake_is_answered_with_file_line_and_reason(
         load_rules(config)
     assert refusal.value.source == path
     assert refusal.value.line is not None
-    # A rule without a key is pointed at by its first line, all others by their own.
-    assert refusal.value.line == line or "Field required" in reason or (refusal.value.line < line and "kind" in old)
+    # A rule that lacks a key or contradicts itself is pointed at by its first line, all else by its own.
+    whole = any(words in reason for words in ("Field required", "too short", "no limit"))
+    assert refusal.value.line == line or (refusal.value.line < line and (whole or "kind" in old))
     assert reason in refusal.value.reason
 
 
@@ -139,3 +154,63 @@ def test_load_rules_no_rules_at_all_is_refused(config: Path) -> None:
 def test_load_rules_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"alerting-rules.yaml: no such file"):
         load_rules(tmp_path)
+
+
+def test_rule_version_without_a_version_is_the_hash_of_the_content(config: Path) -> None:
+    replaced(config / RULES, 'version: "1"\n', "\n")
+    (rule, *_) = load_rules(config).in_force
+    assert rule.version is None
+    assert rule.rule_version == rule.content_hash
+    assert f"'{rule.content_hash}' AS rule_version" in rule.alerts("transactions", "arrived")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('USD: "5000.00"', 'USD: "5000.01"'),
+        ("severity: high", "severity: low"),
+        ("id: high-value", "id: higher-value"),
+    ],
+)
+def test_content_hash_of_a_changed_rule_is_another(config: Path, old: str, new: str) -> None:
+    (before, *_) = load_rules(config).in_force
+    replaced(config / RULES, old, new)
+    (after, *_) = load_rules(config).in_force
+    assert after.content_hash != before.content_hash
+
+
+def test_content_hash_same_rule_written_otherwise_is_the_same(config: Path) -> None:
+    (before, *_) = load_rules(config).in_force
+    replaced(config / RULES, 'USD: "5000.00"', "USD: '5000.0'  # the same money")
+    replaced(config / RULES, 'version: "1"', 'version: "2"')
+    (after, *_) = load_rules(config).in_force
+    assert after.content_hash == before.content_hash
+
+
+def test_content_hash_of_unusual_hour_changes_with_the_time_zones(config: Path) -> None:
+    before = load_rules(config).in_force[2]
+    replaced(config / RULES, "JP: Asia/Tokyo", "JP: Asia/Seoul")
+    assert load_rules(config).in_force[2].content_hash != before.content_hash
+
+
+def test_in_force_rules_of_one_kind_share_the_longest_frame(config: Path) -> None:
+    """Flink takes two window aggregates for one that differ in their frame alone: they must not differ in it."""
+    (config / RULES).write_text(
+        """rules:
+  - {id: few, kind: rapid_activity, severity: low, count: 2, window_seconds: 60}
+  - {id: many, kind: rapid_activity, severity: low, count: 30, window_seconds: 60}
+"""
+    )
+    sql = load_rules(config).alerts("transactions", "arrived")
+    assert sql.count("ROWS BETWEEN 35 PRECEDING AND CURRENT ROW") == sql.count("ROWS BETWEEN") == 2
+
+
+def test_memory_seconds_is_that_of_the_longest_window(config: Path) -> None:
+    assert load_rules(config).memory_seconds == 60
+    replaced(config / RULES, "window_seconds: 60", "window_seconds: 900")
+    assert load_rules(config).memory_seconds == 900
+
+
+def test_memory_seconds_of_a_book_without_windows_is_0(config: Path) -> None:
+    (config / RULES).write_text("rules: [{id: a, kind: high_value, severity: low, thresholds: {EUR: '1.00'}}]")
+    assert load_rules(config).memory_seconds == 0

@@ -1,0 +1,87 @@
+"""Where in the log a new rule book begins, so that its velocity windows are warm from the first record it judges."""
+
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from contracts import names
+from contracts.errors import NotRunning
+from streaming.deployments import Begin
+
+# Added to the longest window: producers' clocks and the broker's may differ, and records wait in buffers.
+_MARGIN_SECONDS = 60
+_SECONDS = 10.0
+
+
+def beginning_at_the_end(servers: str, memory_seconds: int) -> Begin:
+    """Judge whatever is written from now on. Raises NotRunning where Kafka at `servers` does not answer in time."""
+    with _Log(servers) as log:
+        return log.begin(log.ends(), memory_seconds)
+
+
+def beginning_where_a_group_stopped(servers: str, group: str, memory_seconds: int) -> Begin:
+    """Judge what the consumer group `group` has not read; everything, where it never read. Raises NotRunning."""
+    with _Log(servers, group) as log:
+        return log.begin(log.committed(), memory_seconds)
+
+
+class _Log:
+    """The raw topic."""
+
+    def __init__(self, servers: str, group: str = "pipeline-observer") -> None:
+        self._servers = servers
+        self._consumer = Consumer(
+            {"bootstrap.servers": servers, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+        )
+
+    def __enter__(self) -> "_Log":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self._consumer.close()
+        if isinstance(error, KafkaException):
+            raise NotRunning(f"Kafka at {self._servers} does not answer: {error.args[0].str()}") from error
+
+    def _partitions(self) -> list[TopicPartition]:
+        topic = self._consumer.list_topics(names.RAW_TOPIC, timeout=_SECONDS).topics[names.RAW_TOPIC]
+        return [TopicPartition(names.RAW_TOPIC, partition) for partition in sorted(topic.partitions)]
+
+    def ends(self) -> dict[int, int]:
+        return {
+            part.partition: self._consumer.get_watermark_offsets(part, timeout=_SECONDS)[1]
+            for part in self._partitions()
+        }
+
+    def committed(self) -> dict[int, int]:
+        found = self._consumer.committed(self._partitions(), timeout=_SECONDS)
+        return {part.partition: part.offset for part in found if part.offset >= 0}
+
+    def begin(self, judge_from: Mapping[int, int], memory_seconds: int) -> Begin:
+        """Read from the longest window before each of `judge_from`, which a rule book without windows needs not."""
+        if not memory_seconds:
+            return Begin(read_from=dict(judge_from), judge_from=dict(judge_from))
+        read_from = {}
+        for partition, offset in judge_from.items():
+            part = TopicPartition(names.RAW_TOPIC, partition)
+            earliest, end = self._consumer.get_watermark_offsets(part, timeout=_SECONDS)
+            newest = self._timestamp(partition, min(offset, end) - 1) if end > earliest and offset > earliest else None
+            if newest is None:
+                read_from[partition] = offset
+                continue
+            part.offset = max(0, newest - (memory_seconds + _MARGIN_SECONDS) * 1000)
+            (found,) = self._consumer.offsets_for_times([part], timeout=_SECONDS)
+            read_from[partition] = min(found.offset, offset) if found.offset >= 0 else offset
+        return Begin(read_from=read_from, judge_from=dict(judge_from))
+
+    def _timestamp(self, partition: int, offset: int) -> int | None:
+        """When the record at `offset` was sent, in milliseconds since the epoch; None where it is there no more."""
+        self._consumer.assign([TopicPartition(names.RAW_TOPIC, partition, offset)])
+        try:
+            message = self._consumer.poll(_SECONDS)
+        finally:
+            self._consumer.unassign()
+        if message is None:
+            return None
+        if problem := message.error():
+            raise KafkaException(problem)
+        return int(message.timestamp()[1])

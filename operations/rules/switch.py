@@ -1,0 +1,152 @@
+"""Puts a wanted rule book in force beside the one that runs, and ends that one when the new one has caught up.
+
+Carried out by the job keeper, look by look, from what is written in the state folder and what Flink runs: killed in
+the middle, it goes on where it was.
+
+* hot, while the pipeline runs: a second `alerting` job is submitted, which judges what is written from now on, with
+  windows warmed from the log. When both jobs have passed the place where it began, the first one is stopped with its
+  alerts flushed. In between both judge, so no alert of either book is lost; one that both raise has one id.
+* cold, at the start of a pipeline whose rules or plan have changed: the new job judges from where the old one stopped.
+"""
+
+import shutil
+from dataclasses import dataclass, field
+
+import httpx
+import structlog
+
+from contracts import names
+from contracts.addresses import Addresses
+from contracts.settings import Settings
+from operations.flink_jobs import cancel_job, stop_jobs
+from operations.rules.beginnings import beginning_at_the_end, beginning_where_a_group_stopped
+from operations.rules.changes import changes_between
+from pipeline_assets.lib.kafka_offsets import committed_offsets
+from streaming import tables
+from streaming.checkpoints import checkpoint_folder
+from streaming.deployments import Begin, Deployment, Deployments
+from streaming.jobs.catalogue import job_plan
+from streaming.rules.book import load_rules, rules_text
+from streaming.running_jobs import RunningJob, positions
+
+log = structlog.get_logger()
+
+_STOP_SECONDS = 30.0
+
+
+@dataclass
+class Switch:
+    """The deployments of one pipeline, as the keeper sees to them."""
+
+    addresses: Addresses
+    settings: Settings
+    flink: httpx.Client
+    deployments: Deployments = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.deployments = Deployments(self.settings.paths.rules)
+
+    def lacking(self, alive: tuple[RunningJob, ...]) -> tuple[Deployment, ...]:
+        """The deployments whose job should run and does not, ready to be submitted. Raises NotRunning without Kafka."""
+        current, wanted = self.deployments.in_force(), self.deployments.wanted()
+        there = {job.fingerprint for job in alive if job.name == names.ALERTING_JOB}
+        due = []
+        if current and current.fingerprint not in there and not (wanted and wanted.cold):
+            due.append(current)
+        if wanted and wanted.fingerprint not in there:
+            due.append(self._begin(wanted, of=current))
+        return tuple(due)
+
+    def _begin(self, wanted: Deployment, *, of: Deployment | None) -> Deployment:
+        """`wanted` with the place where it begins; one that has its place already keeps it."""
+        if wanted.begin is None:
+            book, servers = self.deployments.book(wanted), self.addresses.kafka_bootstrap_servers
+            if of is None:  # the first ever: from the first record on, or where a former version stopped
+                begin = Begin()
+            elif wanted.cold:
+                begin = beginning_where_a_group_stopped(servers, names.ALERTING_JOB, book.memory_seconds)
+            else:
+                begin = beginning_at_the_end(servers, book.memory_seconds)
+            wanted = wanted.model_copy(update={"begin": begin})
+            log.info("a rule book begins", deployment=wanted.number, begin=begin.model_dump(), after=of and of.number)
+        fingerprint = self._fingerprint(wanted)
+        return wanted if wanted.fingerprint == fingerprint else self._save(wanted, fingerprint)
+
+    def _fingerprint(self, deployment: Deployment) -> str:
+        plan = job_plan(names.ALERTING_JOB, self.addresses, self.settings, deployment)
+        return plan.fingerprint(self.addresses)
+
+    def _save(self, deployment: Deployment, fingerprint: str) -> Deployment:
+        return self.deployments.save(deployment.model_copy(update={"fingerprint": fingerprint}))
+
+    def refused(self, deployment: Deployment, reason: str) -> None:
+        """Notes that a wanted one could not be submitted; the one in force goes on."""
+        log.error("a rule book is not put in force", deployment=deployment.number, reason=reason)
+        self.deployments.save(deployment.model_copy(update={"failure": reason}))
+
+    def advance(self, alive: tuple[RunningJob, ...]) -> None:
+        """Lets the wanted one take over where it may. Raises NotRunning, httpx.HTTPError where Flink is gone."""
+        self._end_the_refused(alive)
+        wanted = self.deployments.wanted()
+        new = self._job_of(wanted, alive)
+        if wanted is None or wanted.begin is None or new is None or not new.running:
+            return
+        current = self.deployments.in_force()
+        old = self._job_of(current, alive)
+        if not wanted.cold and current is not None:
+            if old is None or not (self._has_warmed(new, wanted.begin) and self._has_judged(old, wanted.begin)):
+                return
+            # With a savepoint nobody needs: only a job that is stopped so has sent every alert of what it read.
+            if not stop_jobs(self.flink, self.settings.paths.checkpoints, seconds=_STOP_SECONDS, only={old.job_id}):
+                return
+        self.deployments.take_over(wanted)
+        log.info("a rule book is in force", deployment=wanted.number)
+        if current is not None and current.fingerprint:
+            folder = checkpoint_folder(self.settings.paths.checkpoints, names.ALERTING_JOB, current.fingerprint)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _end_the_refused(self, alive: tuple[RunningJob, ...]) -> None:
+        failed = {deployment.fingerprint for deployment in self.deployments.all() if deployment.state == "failed"}
+        for job in alive:
+            if job.name == names.ALERTING_JOB and job.fingerprint in failed - {None}:
+                cancel_job(self.flink, job.job_id)
+
+    def _job_of(self, deployment: Deployment | None, alive: tuple[RunningJob, ...]) -> RunningJob | None:
+        if deployment is None or deployment.fingerprint is None:
+            return None
+        return next((job for job in alive if job.fingerprint == deployment.fingerprint), None)
+
+    def _has_warmed(self, job: RunningJob, begin: Begin) -> bool:
+        """Whether the new job has read every record that it reads for its windows alone."""
+        read = positions(self.flink, job.job_id, tables.RAW)
+        return all(
+            begin.read_from.get(part, 0) >= offset or read.get(part, 0) >= offset
+            for part, offset in begin.judge_from.items()
+        )
+
+    def _has_judged(self, job: RunningJob, begin: Begin) -> bool:
+        """Whether the old job has read every record that the new one does not judge."""
+        read = positions(self.flink, job.job_id, tables.RAW)
+        short = {part: offset for part, offset in begin.judge_from.items() if read.get(part, 0) < offset}
+        if not short:
+            return True
+        # A job that was restored and has read nothing since shows no position: its checkpoints do.
+        group = committed_offsets(self.addresses.kafka_bootstrap_servers, names.ALERTING_JOB, names.RAW_TOPIC)
+        return all(part not in read and group.get(part, 0) >= offset for part, offset in short.items())
+
+
+def want_what_is_configured(settings: Settings, nowhere: Addresses) -> None:
+    """Before a start: wants the configured rules where none are in force, they differ, or their plan does.
+
+    Raises ConfigError for a bad rule file.
+    """
+    deployments, text, book = Deployments(settings.paths.rules), rules_text(), load_rules()
+    current, waiting = deployments.in_force(), deployments.wanted()
+    if waiting is not None and waiting.begin is not None and not changes_between(deployments.book(waiting), book):
+        return  # it was about to take over, and goes on
+    if current is None:
+        deployments.want(book, text, reason="first start", cold=True)
+    elif changes_between(deployments.book(current), book):
+        deployments.want(book, text, reason="rules changed", cold=True)
+    elif job_plan(names.ALERTING_JOB, nowhere, settings, current).fingerprint(nowhere) != current.fingerprint:
+        deployments.want(book, text, reason="contract, settings or version changed", cold=True)

@@ -1,0 +1,75 @@
+"""Which jobs a Flink cluster runs, and by which plans: several of one name run while one takes over from another."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from contracts.errors import NotRunning
+from streaming.jobs.plan import FINGERPRINT
+
+_ENDED = ("FINISHED", "CANCELED", "FAILED")
+_POSITION = re.compile(r"KafkaSourceReader\.topic\..+\.partition\.(\d+)\.currentOffset$")
+
+
+@dataclass(frozen=True)
+class RunningJob:
+    """A job that has not ended. `running` tells whether every task of it runs; `fingerprint` is that of its plan, None
+    where it was not submitted by this project."""
+
+    job_id: str
+    name: str
+    running: bool
+    fingerprint: str | None
+
+
+def running_jobs(flink: httpx.Client) -> tuple[RunningJob, ...]:
+    """Those of the cluster whose address is the client's base URL. Raises NotRunning where it does not answer."""
+    try:
+        jobs = [job for job in _get(flink, "/jobs/overview")["jobs"] if job["state"] not in _ENDED]
+        return tuple(_job(flink, job) for job in jobs)
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise NotRunning(f"Flink at {flink.base_url} does not answer: {type(error).__name__} {error}") from error
+
+
+def _job(flink: httpx.Client, job: Any) -> RunningJob:
+    tasks = job["tasks"]
+    running = job["state"] == "RUNNING" and tasks["total"] == tasks["running"] > 0
+    fingerprint = fingerprint_of(flink, job["jid"])
+    if fingerprint is None and job["state"] == "INITIALIZING":
+        raise NotRunning(f"Flink has only just taken the job {job['name']} and does not tell of it yet")
+    return RunningJob(job["jid"], job["name"], running, fingerprint)
+
+
+def fingerprint_of(flink: httpx.Client, job_id: str) -> str | None:
+    """The fingerprint of the plan that a job was submitted with; None where it names none. Raises httpx.HTTPError."""
+    found = _get(flink, f"/jobs/{job_id}/config")["execution-config"]["user-config"].get(FINGERPRINT)
+    return str(found) if found else None
+
+
+def positions(flink: httpx.Client, job_id: str, source: str) -> dict[int, int]:
+    """By partition, the offset that the Kafka source table `source` of a job reads next; none before it read one.
+
+    Flink collects metrics when they are asked for, so an answer may be some seconds old. Raises httpx.HTTPError.
+    """
+    found: dict[int, int] = {}
+    for vertex in _get(flink, f"/jobs/{job_id}")["vertices"]:
+        if source not in vertex["name"]:
+            continue
+        path = f"/jobs/{job_id}/vertices/{vertex['id']}/metrics"
+        named = [metric["id"] for metric in _get(flink, path) if _POSITION.search(metric["id"])]
+        if not named:
+            continue
+        for metric in _get(flink, f"{path}?get={','.join(named)}"):
+            match, value = _POSITION.search(metric["id"]), int(float(metric["value"]))
+            if match and value >= 0:
+                partition = int(match[1])
+                found[partition] = max(found.get(partition, 0), value + 1)
+    return found
+
+
+def _get(flink: httpx.Client, path: str) -> Any:
+    answer = flink.get(path)
+    answer.raise_for_status()
+    return answer.json()
