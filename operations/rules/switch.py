@@ -128,11 +128,11 @@ class Switch:
         """Whether the old job has read every record that the new one does not judge."""
         read = positions(self.flink, job.job_id, tables.RAW)
         short = {part: offset for part, offset in begin.judge_from.items() if read.get(part, 0) < offset}
-        if not short:
-            return True
+        if not short or any(part in read for part in short):
+            return not short
         # A job that was restored and has read nothing since shows no position: its checkpoints do.
         group = committed_offsets(self.addresses.kafka_bootstrap_servers, names.ALERTING_JOB, names.RAW_TOPIC)
-        return all(part not in read and group.get(part, 0) >= offset for part, offset in short.items())
+        return all(group.get(part, 0) >= offset for part, offset in short.items())
 
 
 def want_what_is_configured(settings: Settings, nowhere: Addresses) -> None:

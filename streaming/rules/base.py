@@ -29,7 +29,17 @@ def _text_only(value: object) -> object:
     )
 
 
-Money = Annotated[Decimal, BeforeValidator(_text_only), Field(ge=0, max_digits=14, decimal_places=2)]
+def _in_hundredths(amount: Decimal) -> Decimal:
+    """As it is compared and hashed: "5000" and "5000.00" are one amount."""
+    return amount.quantize(Decimal("0.01"))
+
+
+Money = Annotated[
+    Decimal,
+    BeforeValidator(_text_only),
+    Field(ge=0, max_digits=14, decimal_places=2),
+    AfterValidator(_in_hundredths),
+]
 
 
 def allowed_by_contract(field: str) -> Callable[[str], str]:

@@ -74,7 +74,7 @@ def test_flink_prepare_writes_a_configuration_that_reads_back(tmp_path: Path) ->
     written = yaml.safe_load((flink.configuration_folder / "config.yaml").read_text())
     assert written == flink.configuration()
     assert (written["rest.port"], written["rest.bind-port"], written["jobmanager.rpc.port"]) == (18081, "18081", 16123)
-    assert written["taskmanager.numberOfTaskSlots"] == 5
+    assert written["taskmanager.numberOfTaskSlots"] == 8  # two rule books for a while, and the lakehouse
     assert {"jobmanager.properties", "taskmanager.properties", "log4j-cli.properties"} <= {
         path.name for path in flink.configuration_folder.iterdir()
     }

@@ -1,7 +1,7 @@
 SELECT SHA256('spending
-ec375ad4c050
+379e7bbb3e10
 ' || transaction_id) AS alert_id, transaction_id, account_id,
-  'spending' AS rule_id, 'ec375ad4c050' AS rule_version, 'high' AS severity,
+  'spending' AS rule_id, '379e7bbb3e10' AS rule_version, 'high' AS severity,
   event_time, CURRENT_TIMESTAMP AS detected_at, evidence,
   kafka_partition AS source_partition, kafka_offset AS source_offset
 FROM (
