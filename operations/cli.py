@@ -20,6 +20,7 @@ from rich.markup import escape
 
 from contracts.errors import ComponentFailed, NotRunning, PipelineError
 from contracts.paths import StatePaths
+from operations import cli_dead_letters
 from operations.signals import Interrupted, raise_interrupted
 
 # Everything else is imported by the command that needs it: Kafka, Iceberg and DuckDB take seconds, `pipeline env` none.
@@ -35,6 +36,7 @@ app = typer.Typer(
     name="pipeline", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
     help="Financial transactions from Kafka through Flink into Iceberg, with Dagster as the control plane.",
 )  # fmt: skip
+app.add_typer(cli_dead_letters.app, name="dead-letters")
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -20,6 +20,7 @@ from contracts.addresses import Addresses
 from contracts.errors import NotRunning, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import Settings, load_settings
+from operations.embedded.takeover import Orphanhood, take_over
 from operations.resume import restore_point_of
 from operations.topics import create_topics
 from pipeline_assets.lib.flink_rest import job_statuses
@@ -42,14 +43,15 @@ class Keeper:
         self.flink = httpx.Client(base_url=self.addresses.flink_rest_url, timeout=5)
 
     def run(self) -> None:
-        """Prepares, submits, watches; returns never."""
+        """Prepares, submits, watches; returns when it has started what replaces the whole pipeline, itself included."""
+        orphaned = Orphanhood()
         client: subprocess.Popen[bytes] | None = self._submission(self._missing(unless_known=names.JOBS))
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
         await_broker(create_topics, self.addresses.kafka_bootstrap_servers, self.settings.kafka, timeout=2)
         log.info("topics are there")
-        while True:
+        while not orphaned:
             if client is not None and client.poll() is not None:
                 if client.returncode != 0:
                     log.error("submission failed", exit_code=client.returncode)
@@ -58,6 +60,7 @@ class Keeper:
             if client is None:
                 client = self._submission(self._missing(unless_known=()))
             time.sleep(_LOOK_SECONDS)
+        take_over(self.addresses, self.settings.paths).wait()
 
     def _missing(self, *, unless_known: tuple[str, ...]) -> tuple[str, ...]:
         """The jobs that Flink does not know, or knows to have ended; `unless_known` while Flink does not answer.

@@ -23,7 +23,7 @@ from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import load_settings
-from streaming.checkpoints import checkpoint_folder, flink_uri
+from streaming.checkpoints import checkpoint_folder, flink_uri, record_contracts
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
 
@@ -60,6 +60,7 @@ def submit(job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: st
     await_cluster(addresses)
     if job.name in _alive(addresses.flink_rest_url):
         return None
+    record_contracts(checkpoints, job.name, fingerprint)
     client = statements.execute().get_job_client()
     if client is None:
         raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")

@@ -11,8 +11,9 @@ from contracts.errors import ComponentFailed
 from contracts.paths import PROJECT
 from contracts.settings import Settings
 from operations.resume import restore_point_of
-from streaming.checkpoints import checkpoint_folder
+from streaming.checkpoints import checkpoint_folder, record_contracts
 from streaming.jobs.catalogue import job_plan
+from tests.config_copies import copy_of_config, forget_contracts, with_optional_fields
 
 
 @pytest.fixture
@@ -58,6 +59,23 @@ def test_restore_point_of_alerting_after_a_change_of_rules_is_none(
     rules.write_text(rules.read_text().replace('version: "1"', 'version: "2"'))
     monkeypatch.setenv("PIPELINE_CONFIG", str(config))
     assert restore_point_of(names.ALERTING_JOB, addresses, settings) is None
+
+
+def test_restore_point_of_lakehouse_after_its_contract_has_grown_is_its_newest_checkpoint(
+    settings: Settings, addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses)
+    folder = checkpointed(settings, names.LAKEHOUSE_JOB, fingerprint)
+    record_contracts(settings.paths.checkpoints, names.LAKEHOUSE_JOB, fingerprint)
+    monkeypatch.setenv("PIPELINE_CONFIG", str(with_optional_fields(copy_of_config(tmp_path))))
+    forget_contracts()
+    try:
+        assert job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses) != fingerprint
+        point = restore_point_of(names.LAKEHOUSE_JOB, addresses, settings)
+    finally:
+        forget_contracts()
+    assert point is not None
+    assert point.path == folder
 
 
 def test_restore_point_of_lakehouse_after_a_change_of_its_plan_is_refused_with_the_remedy(
