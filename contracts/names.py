@@ -8,6 +8,9 @@ DEAD_LETTER_TOPIC: Final = "transactions.dead-letter"
 ALERT_TOPIC: Final = "alerts"
 TOPICS: Final = (RAW_TOPIC, DEAD_LETTER_TOPIC, ALERT_TOPIC)
 
+# Kafka header of a record that repairs a refused one: where that one stands, as `topic/partition/offset`.
+REPLAY_HEADER: Final = "replay-of"
+
 # Flink jobs, also their consumer groups.
 ALERTING_JOB: Final = "alerting"
 LAKEHOUSE_JOB: Final = "lakehouse"
@@ -19,6 +22,8 @@ NAMESPACE: Final = "finance"
 TRANSACTIONS: Final = "transactions"
 DEAD_LETTERS: Final = "dead_letters"
 ALERTS: Final = "alerts"
+# The column that keeps what `REPLAY_HEADER` said.
+REPLAYED_FROM: Final = "replayed_from"
 
 # Summary properties of an Iceberg snapshot that Flink's sink writes.
 FLINK_JOB_ID_PROPERTY: Final = "flink.job-id"

@@ -73,6 +73,11 @@ class StatePaths:
         return self.root / "rules"
 
     @property
+    def replays(self) -> Path:
+        """What was replayed of the dead letters, by whom and as what (SQLite), and the lock of who replays."""
+        return self.root / "replays"
+
+    @property
     def generator(self) -> Path:
         """The generator's ledger."""
         return self.root / "generator"

@@ -54,6 +54,9 @@ class Flink(_Section):
     buffer_timeout_ms: int = Field(
         default=5, ge=0, description="How long a record may wait for its network buffer to fill."
     )
+    commit_stall_seconds: int = Field(
+        default=60, ge=1, description="Records that wait for a commit for longer make the status unhealthy."
+    )
     state_hours: int = Field(default=24, ge=1, description="State of an idle account or alert is dropped after this.")
 
 

@@ -3,10 +3,13 @@
 No Iceberg here: `lake/tables.py` makes real tables of these, `streaming/tables.py` writes to them.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
 from contracts import names
+from contracts.errors import ConfigError
+from contracts.paths import config_folder
 from contracts.schema import Contract, ContractName, load_contract
 
 
@@ -64,16 +67,31 @@ _PROCESSED_AT = Column(
 )
 
 
+_REPLAYED_FROM = Column(
+    names.REPLAYED_FROM,
+    "string",
+    True,
+    "Where the refused record stands that this one repairs, as topic/partition/offset; null for one that is no replay.",
+    f"{names.RAW_TOPIC}#header {names.REPLAY_HEADER}",
+)
+
+
 @cache
-def _table(name: str, contract_name: ContractName, topic: str | None, partition_by: str) -> Table:
+def _table(name: str, contract_name: ContractName, topic: str | None, partition_by: str, *more: Column) -> Table:
     contract = load_contract(contract_name)
     own = (*_position(topic), _PROCESSED_AT) if topic else ()
-    return Table(name, contract.description, (*_from(contract), *own), partition_by)
+    columns = (*_from(contract), *own, *more)
+    if twice := [name for name, count in Counter(column.name for column in columns).items() if count > 1]:
+        raise ConfigError(
+            config_folder() / "contracts" / f"{contract_name}.schema.json",
+            f"two columns would be called {twice[0]}; name the field's with x-column",
+        )
+    return Table(name, contract.description, columns, partition_by)
 
 
 def transactions() -> Table:
     """`finance.transactions`: every valid transaction once, by day of its event time."""
-    return _table(names.TRANSACTIONS, "transaction", names.RAW_TOPIC, "event_time")
+    return _table(names.TRANSACTIONS, "transaction", names.RAW_TOPIC, "event_time", _REPLAYED_FROM)
 
 
 def alerts() -> Table:

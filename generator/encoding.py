@@ -14,8 +14,8 @@ _TIMESTAMP = "timestamp"
 
 
 def field_names() -> tuple[str, ...]:
-    """The fields of a transaction in the order they are written."""
-    return tuple(field.name for field in load_contract("transaction").fields)
+    """The fields of a transaction in the order they are written; none that may be left out."""
+    return tuple(field.name for field in load_contract("transaction").required)
 
 
 def timestamp_text(now: datetime) -> str:
@@ -26,7 +26,7 @@ def timestamp_text(now: datetime) -> str:
 def encode(batch: Batch, start: int, stop: int, *, now: datetime) -> list[bytes | None]:
     """The Kafka values of the batch's records `start` to before `stop`, all of event time `now`.
 
-    None for a record that is to be sent without a value. Raises KeyError where the contract has a field that the
+    None for a record that is to be sent without a value. Raises KeyError where the contract requires a field that the
     generator does not draw.
     """
     names = field_names()

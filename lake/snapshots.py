@@ -67,6 +67,13 @@ def current_snapshot(table: Table) -> SnapshotFacts | None:
     return _facts(snapshot, table.metadata_location) if snapshot else None
 
 
+def newest_stream_commit(table: Table) -> datetime | None:
+    """When Flink last committed to `table` (aware, UTC), with rows or without; None where none is retained."""
+    retained = {snapshot.snapshot_id: snapshot for snapshot in table.metadata.snapshots}
+    commits = (_facts(snapshot, "") for snapshot in _ancestry(retained, table.metadata.current_snapshot_id))
+    return next((commit.committed_at for commit in commits if commit.flink_job_id), None)
+
+
 def _ancestry(retained: Mapping[int, Snapshot], newest: int | None) -> Iterator[Snapshot]:
     """From `newest` backwards, as far as it is retained. PyIceberg's own walk searches a list at each step."""
     while newest is not None and (snapshot := retained.get(newest)) is not None:

@@ -1,4 +1,7 @@
-"""Makes the Iceberg tables of their definitions in `contracts/tables.py`, and refuses tables that differ from them."""
+"""Makes the Iceberg tables of their definitions in `contracts/tables.py`, and adds columns that a table lacks.
+
+Any other difference is refused: rows that are there would have to change.
+"""
 
 import re
 
@@ -6,6 +9,7 @@ from pyiceberg.catalog import Catalog
 from pyiceberg.exceptions import TableAlreadyExistsError
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 from pyiceberg.transforms import DayTransform
 from pyiceberg.types import (
     DecimalType,
@@ -97,25 +101,56 @@ def partition_spec(table: tables.Table) -> PartitionSpec:
 
 
 def create_tables(catalog: Catalog) -> None:
-    """Every table that is not there yet. Raises ConfigError where one is there with other columns."""
+    """Every table that is not there yet; a table that lacks nullable columns gets them, where its definition has them.
+
+    Rows that are there have no value in a new column. Raises ConfigError for any other difference.
+    """
     catalog.create_namespace_if_not_exists(names.NAMESPACE)
     for table in tables.all_tables():
         schema = iceberg_schema(table)
         try:
             catalog.create_table(table.identifier, schema, partition_spec=partition_spec(table), properties=PROPERTIES)
         except TableAlreadyExistsError:
-            _refuse_other_columns(catalog, table, schema)
+            _evolve(catalog.load_table(table.identifier), table, schema)
 
 
-def _refuse_other_columns(catalog: Catalog, table: tables.Table, schema: Schema) -> None:
-    def shape(of: Schema) -> list[tuple[str, str]]:
-        return [(field.name, re.sub(r"\d+: ", "", str(field.field_type))) for field in of.fields]
+def _evolve(existing: Table, table: tables.Table, wanted: Schema) -> None:
+    found = {field.name: field for field in existing.schema().fields}
+    for name in found:
+        if name not in wanted.column_names:
+            raise _refusal(table, name, f"is in the table ({_shape(found[name])}) and no longer in the contract")
+    for field in wanted.fields:
+        if field.name not in found and field.required:
+            raise _refusal(
+                table, field.name, f"is new and required ({_shape(field)}): rows that are there have no value"
+            )
+        if field.name in found and _shape(found[field.name]) != _shape(field):
+            shapes = f"{_shape(found[field.name])} in the table and {_shape(field)} in the contract"
+            raise _refusal(table, field.name, f"is {shapes}")
+    kept = [field.name for field in wanted.fields if field.name in found]
+    if moved := [now for was, now in zip(found, kept, strict=True) if was != now]:
+        raise _refusal(table, moved[0], f"has moved: the table's order is {', '.join(found)}")
+    if len(kept) == len(wanted.fields):
+        return
+    with existing.update_schema() as update:
+        for before, field in zip((None, *wanted.fields), wanted.fields, strict=False):
+            if field.name not in found:
+                update.add_column(field.name, field.field_type, doc=field.doc)
+                if before is None:
+                    update.move_first(field.name)
+                else:
+                    update.move_after(field.name, before.name)
 
-    found, wanted = shape(catalog.load_table(table.identifier).schema()), shape(schema)
-    if found != wanted:
-        differing = sorted({name for name, _ in set(found) ^ set(wanted)})
-        raise ConfigError(
-            table.identifier,
-            f"the table's columns differ from the contract in {', '.join(differing)}. Restore the contract, "
-            "or start afresh with `pipeline reset`",
-        )
+
+def _shape(field: NestedField) -> str:
+    """Type and presence in words, without the ids of nested fields."""
+    kind = re.sub(r"\d+: ", "", str(field.field_type))
+    return f"{kind}, {'required' if field.required else 'optional'}"
+
+
+def _refusal(table: tables.Table, column: str, reason: str) -> ConfigError:
+    return ConfigError(
+        table.identifier,
+        f"{reason}. Only optional columns can be added. Restore the contract, or start afresh with `pipeline reset`",
+        path=column,
+    )

@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from contracts.errors import ComponentFailed, NotRunning, PipelineError
 from contracts.paths import StatePaths
-from operations import cli_rules
+from operations import cli_dead_letters, cli_rules
 from operations.signals import Interrupted, raise_interrupted
 
 # Everything else is imported by the command that needs it: Kafka, Iceberg and DuckDB take seconds, `pipeline env` none.
@@ -37,6 +37,7 @@ app = typer.Typer(
     help="Financial transactions from Kafka through Flink into Iceberg, with Dagster as the control plane.",
 )  # fmt: skip
 app.add_typer(cli_rules.app, name="rules")
+app.add_typer(cli_dead_letters.app, name="dead-letters")
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -66,6 +67,9 @@ def _settings() -> "Settings":
 def up(
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when everything is healthy.")] = False,
     generator: Annotated[bool, typer.Option(help="Send generated traffic.")] = True,
+    keep_rules: Annotated[
+        bool, typer.Option("--keep-rules", help="Leave the rules in force as they are, whatever the rule file says.")
+    ] = False,
 ) -> None:
     """Start everything: Kafka, Flink and its two jobs, the generator, Dagster.
 
@@ -80,7 +84,7 @@ def up(
     started = time.monotonic()
     try:
         with progress_bar() as bar:
-            running = pipeline.start(generator=generator, progress=bar)
+            running = pipeline.start(generator=generator, keep_rules=keep_rules, progress=bar)
         with Live(console=err, refresh_per_second=4, transient=True) as live:
             pipeline.await_healthy(lambda components: live.update(screen.starting(components, since=started)))
         verb = "already runs" if running.was_running else f"is up after {time.monotonic() - started:.0f} s"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -15,11 +16,16 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from operations.embedded.supervision import ProcessState
-from pipeline_assets.lib.flink_rest import job_statuses, last_failure, taskmanagers
+from pipeline_assets.lib.flink_rest import JobFailure, JobStatus, failures, job_statuses, taskmanagers
 
 _SECONDS = 3.0
 # A component that is not ready this many seconds after its process started is no longer starting.
 _GRACE_SECONDS = 90
+# A process that ended so often, or a job that failed so often with the same cause, will not mend by itself...
+_DEATHS, _FAILURES = 5, 3
+_FAILURE_SPAN = timedelta(minutes=10)
+# ...until it has run for so long: longer than the longest wait between two restarts of a job.
+_MENDED_SECONDS = 30
 
 
 class Health(StrEnum):
@@ -96,7 +102,12 @@ def judge(
 
 
 def _component(process: ProcessState, verdict: Verdict | None, *, memory: bool) -> Component:
+    dying = process.obituary.deaths >= _DEATHS and process.up_seconds < _MENDED_SECONDS
     match process.state:
+        case "FATAL" | "BACKOFF" if process.obituary.deaths:
+            found = Verdict(Health.UNHEALTHY, _epitaph(process))
+        case "RUNNING" | "STARTING" | "EXITED" if dying:
+            found = Verdict(Health.UNHEALTHY, _epitaph(process))
         case "RUNNING" | "STARTING" if verdict is not None:
             found = verdict
         case "RUNNING":
@@ -109,6 +120,16 @@ def _component(process: ProcessState, verdict: Verdict | None, *, memory: bool) 
     size = _memory_mb(process.pid) if memory and process.pid else None
     component = Component(process.name, found.health, found.detail, process.pid, process.up_seconds, size)
     return _impatient(component, process.up_seconds)
+
+
+def _epitaph(process: ProcessState) -> str:
+    """What happens to a process that ends again and again, and what is to be done."""
+    name, deaths = process.name, process.obituary.deaths
+    ends = f"ended {deaths} times ({process.obituary.how})" if deaths > 1 else f"ended ({process.obituary.how})"
+    words = f", saying: {process.last_words.rstrip('.')}" if process.last_words else ""
+    if process.state == "FATAL":
+        return f"given up: it {ends}{words}. Mend that, then start it again: pipeline up; more: pipeline logs {name}"
+    return f"{ends}{words}. It is started again and again; to see why: pipeline logs {name}"
 
 
 def _impatient(component: Component, up_seconds: int) -> Component:
@@ -158,27 +179,43 @@ def _jobs(flink: httpx.Client) -> tuple[Component, ...]:
         found = {job.name: job for job in job_statuses(flink, names.JOBS)}
     except NotRunning:
         found = {}
-    components = []
-    for name in names.JOBS:
-        job = found.get(name)
-        if job is None or job.ended:
-            components.append(Component(f"job {name}", Health.STARTING, "not submitted yet"))
-            continue
+    return tuple(_job(flink, name, found.get(name), datetime.now(UTC)) for name in names.JOBS)
+
+
+def _job(flink: httpx.Client, name: str, job: JobStatus | None, now: datetime) -> Component:
+    if job is None or job.ended:
+        return Component(f"job {name}", Health.STARTING, "not submitted yet")
+    past = _failures(flink, job.job_id) if job.restarts or not job.running else ()
+    repeated = _repeated(past, now)
+    if repeated:
+        minutes = _FAILURE_SPAN // timedelta(minutes=1)
+        detail = (
+            f"failed {repeated} times in {minutes} min, each time with: {past[0].cause.rstrip('.')}. Mend that: Flink "
+            f"tries again by itself, at least every 20 s; more: pipeline logs {names.TASKMANAGER}"
+        )
+        health = Health.UNHEALTHY
+    elif not job.running:
+        health = Health.UNHEALTHY if past else Health.STARTING
+        because = f": {past[0].cause}" if past else ""
+        detail = f"{job.state.lower()}, {job.running_tasks} of {job.tasks} tasks run{because}"
+    else:
         health, detail = Health.HEALTHY, f"checkpoint {job.checkpoint_id or '-'}, restarts {job.restarts or 0}"
-        if not job.running:
-            failure = _failure(flink, job.job_id)
-            health = Health.UNHEALTHY if failure else Health.STARTING
-            because = f": {failure}" if failure else ""
-            detail = f"{job.state.lower()}, {job.running_tasks} of {job.tasks} tasks run{because}"
-        components.append(Component(f"job {name}", health, detail, up_seconds=job.uptime_ms // 1000))
-    return tuple(components)
+    return Component(f"job {name}", health, detail, up_seconds=job.uptime_ms // 1000)
 
 
-def _failure(flink: httpx.Client, job_id: str) -> str | None:
+def _repeated(past: tuple[JobFailure, ...], now: datetime) -> int:
+    """How often the newest failure's cause came up lately; 0 where that is seldom, or seems to be over."""
+    if not past or (now - past[0].at).total_seconds() > _MENDED_SECONDS:
+        return 0
+    count = sum(failure.cause == past[0].cause and now - failure.at < _FAILURE_SPAN for failure in past)
+    return count if count >= _FAILURES else 0
+
+
+def _failures(flink: httpx.Client, job_id: str) -> tuple[JobFailure, ...]:
     try:
-        return last_failure(flink, job_id)
+        return failures(flink, job_id)
     except httpx.HTTPError:
-        return None  # Flink knew the job a moment ago and is gone, or has forgotten it
+        return ()  # Flink knew the job a moment ago and is gone, or has forgotten it
 
 
 def _webserver(dagster: httpx.Client) -> Verdict:

@@ -21,7 +21,8 @@ from contracts.addresses import Addresses
 from contracts.errors import NotRunning, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import Settings, load_settings
-from operations.resume import restore_point_of
+from operations.embedded.takeover import Orphanhood, take_over
+from operations.resume import lakehouse_restore_point
 from operations.rules.switch import Switch
 from operations.topics import create_topics
 from streaming.checkpoints import RestorePoint, flink_uri, newest_restore_point
@@ -56,7 +57,8 @@ class Keeper:
         self.switch = Switch(self.addresses, self.settings, flink)
 
     def run(self) -> None:
-        """Prepares, submits, watches; returns never."""
+        """Prepares, submits, watches; returns when it has started what replaces the whole pipeline, itself included."""
+        orphaned = Orphanhood()
         # At the start none is there: the client plans while Flink starts, and looks once more before it submits.
         with suppress(NotRunning):  # where new rules begin is asked of Kafka, which may not answer yet
             self._submit(self._alive_already())
@@ -65,11 +67,12 @@ class Keeper:
         )
         await_broker(create_topics, self.addresses.kafka_bootstrap_servers, self.settings.kafka, timeout=2)
         log.info("topics are there")
-        while True:
+        while not orphaned:
             # Neither Flink nor Kafka need answer at every moment: the next look finds them again.
             with suppress(NotRunning, httpx.HTTPError):
                 self._look()
             self._wait()
+        take_over(self.addresses, self.settings.paths).wait()
 
     def _alive_already(self) -> tuple[RunningJob, ...]:
         try:
@@ -91,7 +94,7 @@ class Keeper:
         deployments = self.switch.lacking(alive)
         arguments = [self._alerting(deployment) for deployment in deployments]
         if names.LAKEHOUSE_JOB not in {job.name for job in alive}:
-            point = restore_point_of(names.LAKEHOUSE_JOB, self.addresses, self.settings)
+            point = lakehouse_restore_point(self.addresses, self.settings)
             arguments.append(_argument(names.LAKEHOUSE_JOB, point))
         if arguments:
             log.info("submitting", jobs=arguments)

@@ -9,20 +9,23 @@ from contracts.paths import config_folder
 from contracts.settings import Settings
 from contracts.yaml_files import read_yaml
 from generator.config import load_config
-from operations.resume import restore_point_of
+from operations.resume import lakehouse_restore_point
+from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 
 
-def check_configuration(settings: Settings, *, generator: bool) -> None:
+def check_configuration(settings: Settings, *, generator: bool, keep_rules: bool = False) -> None:
     """Raises ConfigError with file, line and reason for the first mistake, ComponentFailed for a job that cannot go on.
 
-    Read are the contracts, the rules, Dagster's file, with `generator` the generator's, and the state folder's name.
+    Read are the contracts, the rules (with `keep_rules` those in force), Dagster's file, with `generator` the
+    generator's, and the state folder's name.
     """
     _refuse_unusable_name(str(settings.paths.root))
     nowhere = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
+    in_force = Deployments(settings.paths.rules).in_force() if keep_rules else None
     for name in names.JOBS:
-        job_plan(name, nowhere, settings)  # reads the contracts and the rules, and writes SQL of them
-    restore_point_of(names.LAKEHOUSE_JOB, nowhere, settings)
+        job_plan(name, nowhere, settings, in_force)  # reads the contracts and the rules, and writes SQL of them
+    lakehouse_restore_point(nowhere, settings)
     if generator:
         load_config()
     read_yaml(config_folder() / "dagster.yaml")

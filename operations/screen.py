@@ -44,6 +44,7 @@ def status(found: Status) -> RenderableType:
     """The whole of `pipeline status`."""
     memory = sum(component.memory_mb or 0 for component in found.components)
     parts: list[RenderableType] = [_components(found.components, f"components, {memory} MB in all", memory=True)]
+    parts += [Text(f"\nwarning: {sentence}.", style="yellow") for sentence in found.warnings]
     if found.topics:
         parts.append(_topics(found.topics))
     if found.lake:

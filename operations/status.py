@@ -16,15 +16,17 @@ from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from lake.catalog import open_catalog
 from lake.duck import connect
-from lake.snapshots import current_snapshot
+from lake.snapshots import current_snapshot, newest_stream_commit
+from operations.commits import Patience, find_cause, judge_commits
 from operations.embedded.lifecycle import Pipeline
 from operations.health import Component, Health
 from pipeline_assets.lib.commit_latency import commit_delays
-from pipeline_assets.lib.kafka_offsets import topic_offsets
+from pipeline_assets.lib.kafka_offsets import offsets_at, topic_offsets
 
 # Latencies are of the rows that arrived in this span.
 _RECENT = timedelta(minutes=5)
 _COMMITS = 12
+_DISAGREEMENT = "validator_disagreement"
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Status:
      "addresses": {"kafka_bootstrap_servers": str, ...},                # the fields of Addresses
      "components": [{"name": str, "health": "healthy" | "starting" | "unhealthy", "detail": str,
                      "pid": int | null, "up_seconds": int, "memory_mb": int | null}],
+     "warnings": [str],                                                 # whole sentences; they leave `healthy` as it is
      "topics": [{"topic": str, "written": int, "lag": {job: int}}],     # empty while the broker does not answer
      "lake": null | {"tables": [{"table": str, "rows": int, "files": int, "bytes": int,
                                  "commit_age_seconds": float | null}],
@@ -93,6 +96,7 @@ class Status:
     healthy: bool
     addresses: Addresses
     components: tuple[Component, ...]
+    warnings: tuple[str, ...]
     topics: tuple[TopicStatus, ...]
     lake: LakeStatus | None
 
@@ -102,19 +106,58 @@ def take_status(pipeline: Pipeline) -> Status:
     components = pipeline.components(memory=True)
     addresses = pipeline.addresses()
     try:
-        topics = _topics(addresses)
+        topics = topic_statuses(addresses)
     except (KafkaException, NotRunning):
         topics = ()  # the broker's own line says so
+    now = datetime.now(UTC)
+    lake = take_lake_status(addresses, now=now)
+    if lake:
+        components = (*components, _commits(pipeline, addresses, components, now))
     return Status(
         healthy=all(component.health is Health.HEALTHY for component in components),
         addresses=addresses,
         components=components,
+        warnings=_warnings(lake),
         topics=topics,
-        lake=take_lake_status(addresses, now=datetime.now(UTC)),
+        lake=lake,
     )
 
 
-def _topics(addresses: Addresses) -> tuple[TopicStatus, ...]:
+def _commits(pipeline: Pipeline, addresses: Addresses, components: tuple[Component, ...], now: datetime) -> Component:
+    catalog = open_catalog(addresses)
+    name = f"job {names.LAKEHOUSE_JOB}"
+    return judge_commits(
+        {table.name: newest_stream_commit(catalog.load_table(table.identifier)) for table in tables.all_tables()},
+        now=now,
+        job_seconds=next((component.up_seconds for component in components if component.name == name), 0),
+        patience=Patience.of(pipeline.settings),
+        overdue=lambda before: _overdue(addresses, before),
+        why=lambda: find_cause(pipeline.settings.paths),
+    )
+
+
+def _overdue(addresses: Addresses, before: datetime) -> int:
+    """Raw records sent before that time which no checkpoint of `lakehouse` covers; 0 where the broker is away."""
+    try:
+        reached = offsets_at(addresses.kafka_bootstrap_servers, names.RAW_TOPIC, before, timeout=3)
+        group = _committed(addresses, names.LAKEHOUSE_JOB)
+    except (KafkaException, NotRunning):
+        return 0
+    return sum(max(0, offset - max(group.get((names.RAW_TOPIC, part), 0), 0)) for part, offset in reached.items())
+
+
+def _warnings(lake: LakeStatus | None) -> tuple[str, ...]:
+    count = lake.dead_letters_by_reason.get(_DISAGREEMENT, 0) if lake else 0
+    if not count:
+        return ()
+    return (
+        f"dead letters with the reason {_DISAGREEMENT}: {count:,}. The stream refused them though the contract accepts "
+        "them, a defect of this pipeline and not of the records; please report one",
+    )
+
+
+def topic_statuses(addresses: Addresses) -> tuple[TopicStatus, ...]:
+    """How far topics and jobs are. Raises NotRunning or KafkaException where the broker does not answer."""
     offsets = topic_offsets(addresses.kafka_bootstrap_servers, names.TOPICS, timeout=3)
     committed = {job: _committed(addresses, job) for job in names.JOBS}
     return tuple(

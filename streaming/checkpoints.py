@@ -1,11 +1,15 @@
 """Where a job's checkpoints lie, and what it can go on from.
 
 Under the checkpoints folder: `<job>/<fingerprint of its plan>/`, then Flink's own `<job id>/chk-<n>/` and
-`savepoints/savepoint-<...>/`. The fingerprint is there because state fits only the plan that wrote it.
+`savepoints/savepoint-<...>/`. The fingerprint is there because state fits only the plan that wrote it; beside them,
+`contracts.json` has the contracts that the plan was made of, by which a changed contract is judged.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from contracts.schema import CONTRACTS, Contract, load_contract, parse_contract
 
 
 @dataclass(frozen=True)
@@ -44,3 +48,24 @@ def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") ->
         for metadata in plan.glob(pattern)
     ]
     return max(points, key=lambda point: point.written_at, default=None)
+
+
+def record_contracts(checkpoints: Path, job: str, fingerprint: str) -> None:
+    """Writes down the contracts that the plan of that fingerprint is made of."""
+    path = _contracts_file(checkpoints, job, fingerprint)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps({name: load_contract(name).schema for name in CONTRACTS}), encoding="utf-8")
+    partial.replace(path)
+
+
+def recorded_contracts(checkpoints: Path, job: str, fingerprint: str) -> tuple[Contract, ...] | None:
+    """The contracts that the plan of that fingerprint was made of; None where they were not written down."""
+    path = _contracts_file(checkpoints, job, fingerprint)
+    if not path.exists():
+        return None
+    return tuple(parse_contract(name, schema, path) for name, schema in json.loads(path.read_bytes()).items())
+
+
+def _contracts_file(checkpoints: Path, job: str, fingerprint: str) -> Path:
+    return checkpoint_folder(checkpoints, job, fingerprint) / "contracts.json"

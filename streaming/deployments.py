@@ -86,9 +86,13 @@ class Deployments:
         """The one of that number. Raises FileNotFoundError."""
         return Deployment.model_validate_json((self._folder / str(number) / _RECORD).read_bytes())
 
+    def folder(self, deployment: Deployment) -> Path:
+        """Where its rule file lies."""
+        return self._folder / str(deployment.number)
+
     def book(self, deployment: Deployment) -> RuleBook:
         """Its rules. Raises ConfigError for a copy that this version can no longer read."""
-        return load_rules(self._folder / str(deployment.number))
+        return load_rules(self.folder(deployment))
 
     def want(self, book: RuleBook, text: str, *, reason: str, cold: bool) -> Deployment:
         """Adds one of the rules `book`, written as `text`; one that was wanted before it fails."""

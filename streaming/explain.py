@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from contracts.schema import load_contract
+from contracts.schema import Limits, load_contract
+from streaming.validation import STRING
 
 _SHORT = 120
-# What Flink's JSON parser takes of one number; it refuses the record of a longer one, known field or not.
-_LONGEST_NUMBER = 1000
+_STRING = re.compile(STRING)
+_NUMBER = re.compile(r"[-+.0-9eE]+")
+_EXPONENT = re.compile(r"[eE][-+]?([0-9]+)")
 # JSON's way to write half a character. Other escapes and whole pairs are consumed first, so a match's group is lone.
 _LONE_SURROGATE = re.compile(
     r"\\[^u]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
@@ -50,55 +52,56 @@ def explain(payload: bytes | None) -> Explanation:
     """The explanation of a refused record whose value is `payload` (None: a record without a value)."""
     if payload is None:
         return Explanation("no_payload", "the record has no value", None, "utf-8")
+    limits = load_contract("transaction").record_limits
+    if len(payload) > limits.bytes:  # before anything reads it: 2 MB of it would take a second
+        beginning = payload[:_SHORT].decode("utf-8", "replace")
+        message = f"{len(payload)} bytes, more than {limits.bytes}; it begins with {shorten(beginning)}"
+        return Explanation("too_large", message, _base64(payload), "base64")
     try:
         text = payload.decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"byte {error.start} of {len(payload)}: {error.reason}"
-        return Explanation("not_utf8", message, base64.b64encode(payload).decode("ascii"), "base64")
-    reason, message = _judge(text)
+        return Explanation("not_utf8", message, _base64(payload), "base64")
+    reason, message = _judge(text, limits)
     return Explanation(reason, message, text, "utf-8")
 
 
-def _judge(text: str) -> tuple[str, str]:
+def _base64(payload: bytes) -> str:
+    """As text whose size is known: JSON would write each of some bytes as six characters."""
+    return base64.b64encode(payload).decode("ascii")
+
+
+def _judge(text: str, limits: Limits) -> tuple[str, str]:
+    if excess := _excess(text, limits):
+        return "too_large", f"{excess}: {shorten(text)}"
     try:
-        record = json.loads(text, parse_constant=_refuse_constant, parse_int=_integer, parse_float=_fraction)
-    except RecursionError:
-        return "too_large", f"nested too deeply to be read: {shorten(text)}"
-    except _LongNumber as error:
-        return "too_large", f"a number of {error} characters, more than {_LONGEST_NUMBER}: {shorten(text)}"
+        record = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         return "malformed_json", f"not JSON: {error}; found {shorten(text)}"
     if half := _lone_surrogate(text):
         return "malformed_json", f"{half} is half of a character, without its other half: {shorten(text)}"
     if not isinstance(record, dict):
         return "not_an_object", f"a transaction is an object, found {_kind(record)}: {shorten(text)}"
-    try:
-        faults = sorted(_validator().iter_errors(record), key=_rank)
-    except ValueError:  # jsonschema-rs copies a value that breaks a rule, to a depth of 255
-        return "too_large", f"nested too deeply to be judged: {shorten(text)}"
+    faults = sorted(_validator().iter_errors(record), key=_rank)
     if not faults:
         return "validator_disagreement", f"the stream refused what the contract accepts: {shorten(text)}"
     return _describe(faults[0], record)
 
 
-class _LongNumber(Exception):
-    """A number longer than `_LONGEST_NUMBER`; its length."""
+def _excess(text: str, limits: Limits) -> str | None:
+    """Which limit `text` exceeds, in words. What a string holds does not count."""
+    structure = _STRING.sub("", text)
+    found = {
+        "objects and arrays": (structure.count("{") + structure.count("["), limits.containers),
+        "members": (structure.count(":"), limits.members),
+        "characters in a number": (max(map(len, _NUMBER.findall(structure)), default=0), limits.number_characters),
+        "digits in an exponent": (max(map(len, _EXPONENT.findall(structure)), default=0), limits.exponent_digits),
+    }
+    return next((f"{count} {what}, more than {most}" for what, (count, most) in found.items() if count > most), None)
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _LONGEST_NUMBER:
-        raise _LongNumber(len(digits))
-    return int(digits)
-
-
-def _fraction(text: str) -> float:
-    if len(text) > _LONGEST_NUMBER:
-        raise _LongNumber(len(text))
-    return float(text)
 
 
 def _lone_surrogate(text: str) -> str | None:

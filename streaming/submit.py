@@ -23,7 +23,7 @@ from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
 from contracts.settings import load_settings
-from streaming.checkpoints import checkpoint_folder, flink_uri
+from streaming.checkpoints import checkpoint_folder, flink_uri, record_contracts
 from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
@@ -66,6 +66,7 @@ def submit(
         namesakes = [other for other in running_jobs(flink) if other.name == job.name]
     if any(other.fingerprint == fingerprint or not beside for other in namesakes):
         return None
+    record_contracts(checkpoints, job.name, fingerprint)
     client = statements.execute().get_job_client()
     if client is None:
         raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")

@@ -7,9 +7,10 @@ the contracts; golden files hold it.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from contracts import names
+from contracts import names, positions
 from contracts.addresses import Addresses
-from contracts.schema import load_contract
+from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_TOPIC_BYTES
+from contracts.schema import Contract, load_contract
 from contracts.tables import Table
 from streaming.validation import (
     VALUE,
@@ -17,8 +18,11 @@ from streaming.validation import (
     canonical_expression,
     canonical_order,
     canonical_pattern,
-    fast_pattern,
+    fast_expression,
+    limits_expression,
+    optional_value_expression,
     quote,
+    small_expression,
 )
 
 RAW = "raw_transactions"
@@ -90,58 +94,97 @@ _POSITION = """  kafka_topic STRING METADATA FROM 'topic' VIRTUAL,
   kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL"""
 
 
-def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = NOWHERE) -> str:
-    """The raw topic, as bytes: nothing is parsed before it is judged, so nothing can fail or be dropped unseen."""
+_RECORD = "payload, kafka_topic, kafka_partition, kafka_offset, kafka_timestamp"
+
+# Whatever bytes a producer puts into the header: NULL unless they are a place in Kafka. DECODE turns what is not UTF-8
+# into U+FFFD, which the form has no room for.
+_WHOLE_POSITION = rf"^{positions.FORM}\z"
+_REPLAYED_FROM = f"REGEXP_EXTRACT(DECODE(headers[{quote(names.REPLAY_HEADER)}], 'UTF-8'), {quote(_WHOLE_POSITION)}, 0)"
+
+
+def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = NOWHERE, replays: bool = False) -> str:
+    """The raw topic, as bytes: nothing is parsed before it is judged, so nothing can fail or be dropped unseen.
+
+    With `replays`, also the records' headers.
+    """
     servers = addresses.kafka_bootstrap_servers
     kafka = _source_options(topic=names.RAW_TOPIC, servers=servers, group=group, starts=starts)
+    headers = ",\n  headers MAP<STRING, BYTES> METADATA VIRTUAL" if replays else ""
     return f"""CREATE TEMPORARY TABLE {RAW} (
   payload BYTES,
-{_POSITION}
+{_POSITION}{headers}
 ) {options({**kafka, "format": "raw"})}"""
 
 
-def judged_view() -> str:
+def judged_view(*, replays: bool = False) -> str:
     """Every raw record with its verdict: `field_values` are the values of a valid record, NULL for a refused one.
 
     Each UNNEST of one value keeps Flink from writing that value's expression into every column that uses it: the
     planner merges projections, and each field would judge the record again.
+
+    Where the contract has optional fields, their values are taken from `canonical`.
+
+    With `replays`, also the place of the record that this one repairs. Only a job that stores it asks for it: the
+    planner does not see through UNNEST that a column is not used, and `alerting` would read headers for nothing.
     """
+    pointer = f", r.{names.REPLAYED_FROM}" if replays else ""
+    source = f"(SELECT {_RECORD}, {_REPLAYED_FROM} AS {names.REPLAYED_FROM} FROM {RAW})" if replays else RAW
     contract = load_contract("transaction")
+    canonical = ", c.canonical" if contract.optional else ""
     return f"""CREATE TEMPORARY VIEW {JUDGED} AS
-SELECT r.payload, r.kafka_topic, r.kafka_partition, r.kafka_offset, r.kafka_timestamp,
-  f.fast, v.field_values
-FROM {RAW} AS r
+SELECT r.payload, r.kafka_topic, r.kafka_partition, r.kafka_offset, r.kafka_timestamp{pointer},
+  f.fast, v.field_values{canonical}
+FROM {source} AS r
 CROSS JOIN UNNEST(ARRAY[DECODE(r.payload, 'UTF-8')]) AS t(content)
-CROSS JOIN UNNEST(ARRAY[COALESCE(REGEXP(t.content, {quote(fast_pattern(contract))}), FALSE)]) AS f(fast)
+CROSS JOIN UNNEST(ARRAY[COALESCE({fast_expression(contract, "t.content")}, FALSE)]) AS f(fast)
 CROSS JOIN UNNEST(ARRAY[
   CASE WHEN f.fast THEN t.content
-    WHEN ENCODE(t.content, 'UTF-8') = r.payload
-      AND ('{{"v":' || t.content || '}}') IS JSON OBJECT
+    WHEN {small_expression(contract, "r.payload")}
+      AND ENCODE(t.content, 'UTF-8') = r.payload
       AND REGEXP(t.content, {quote(WELL_PAIRED)})
+      AND {limits_expression(contract, "t.content")}
+      AND ('{{"v":' || t.content || '}}') IS JSON OBJECT
     THEN {canonical_expression(contract, "t.content")} END]) AS c(canonical)
 CROSS JOIN UNNEST(ARRAY[
   CASE WHEN f.fast OR REGEXP(c.canonical, {quote(canonical_pattern(contract))})
     THEN REGEXP_EXTRACT_ALL(c.canonical, {quote(VALUE)}, 1) END]) AS v(field_values)"""
 
 
-def valid_view(judged: str = JUDGED) -> str:
-    """The valid transactions of the view `judged`, typed, with their position in Kafka."""
+def valid_view(judged: str = JUDGED, *, replays: bool = False) -> str:
+    """The valid transactions of the view `judged`, typed, with their position in Kafka.
+
+    With `replays`, also with the place of the record that a row repairs.
+    """
     contract = load_contract("transaction")
+    columns = [*_required_columns(contract), *_optional_columns(contract)]
+    listed = ",\n".join(columns)
+    pointer = f", {names.REPLAYED_FROM}" if replays else ""
+    return f"""CREATE TEMPORARY VIEW {VALID} AS
+SELECT
+{listed},
+  kafka_topic, kafka_partition, kafka_offset, kafka_timestamp{pointer}
+FROM {judged} WHERE field_values IS NOT NULL"""
+
+
+def _required_columns(contract: Contract) -> list[str]:
     canonical = {field.name: number for number, field in enumerate(canonical_order(contract), start=1)}
     columns = []
-    for number, field in enumerate(contract.fields, start=1):
+    for number, field in enumerate(contract.required, start=1):
         value = f"CASE WHEN fast THEN field_values[{number}] ELSE field_values[{canonical[field.name]}] END"
         if "pattern" not in field.rules and "enum" not in field.rules:
             # The one value that may hold escapes: a parser undoes them.
             unescaped = f"""JSON_VALUE('{{"v":"' || field_values[{canonical[field.name]}] || '"}}', '$.v')"""
             value = f"CASE WHEN fast THEN field_values[{number}] ELSE {unescaped} END"
         columns.append(f"  {_typed(value, field.type)} AS {field.column}")
-    listed = ",\n".join(columns)
-    return f"""CREATE TEMPORARY VIEW {VALID} AS
-SELECT
-{listed},
-  kafka_topic, kafka_partition, kafka_offset, kafka_timestamp
-FROM {judged} WHERE field_values IS NOT NULL"""
+    return columns
+
+
+def _optional_columns(contract: Contract) -> list[str]:
+    return [
+        f"  {_typed(optional_value_expression(field, fast='fast', canonical='canonical'), field.type)}"
+        f" AS `{field.column}`"
+        for field in contract.optional
+    ]
 
 
 def _typed(value: str, column_type: str) -> str:
@@ -183,9 +226,25 @@ def alert_source(addresses: Addresses, *, group: str) -> str:
 
 def dead_letter_sink(addresses: Addresses) -> str:
     """The dead-letter topic."""
-    kafka = _sink_options(topic=names.DEAD_LETTER_TOPIC, servers=addresses.kafka_bootstrap_servers)
+    kafka = {
+        **_sink_options(topic=names.DEAD_LETTER_TOPIC, servers=addresses.kafka_bootstrap_servers),
+        # A record that is larger than this would restart the job for ever.
+        "properties.max.request.size": str(DEAD_LETTER_TOPIC_BYTES),
+    }
     columns = _columns([(field.name, field.type) for field in load_contract("dead-letter").fields])
     return f"CREATE TEMPORARY TABLE {DEAD_LETTERS_OUT} (\n{columns}\n) {options({**kafka, **_json_options()})}"
+
+
+def into_dead_letter_topic(refused: str) -> str:
+    """The statement that sends the dead letters of the view `refused` to their topic.
+
+    A compressed batch may hold a record that is larger than the topic of dead letters takes: it goes without its bytes.
+    """
+    sent = f"CASE WHEN CHAR_LENGTH(`payload`) <= {DEAD_LETTER_PAYLOAD_CHARACTERS} THEN `payload` END"
+    columns = ", ".join(
+        sent if field.name == "payload" else f"`{field.name}`" for field in load_contract("dead-letter").fields
+    )
+    return f"INSERT INTO {DEAD_LETTERS_OUT}\nSELECT {columns}\nFROM {refused}"
 
 
 def lake_catalog(addresses: Addresses) -> str:
@@ -194,8 +253,9 @@ def lake_catalog(addresses: Addresses) -> str:
     settings = {
         "type": "iceberg",
         "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
-        # The busy timeout: Python's maintenance may hold the file for a moment.
-        "uri": f"jdbc:sqlite:{path}?journal_mode=WAL&busy_timeout=10000",
+        # A commit waits for so many ms where another process holds the file; where it gave up, the job would start
+        # again from its checkpoint. Half of the checkpoints' own timeout.
+        "uri": f"jdbc:sqlite:{path}?journal_mode=WAL&busy_timeout=60000",
         # The layout PyIceberg reads and writes.
         "jdbc.schema-version": "V1",
         "warehouse": addresses.iceberg_warehouse,

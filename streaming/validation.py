@@ -12,36 +12,21 @@ feed), `++` and `{m,n}+` never backtrack (an unbounded group would overflow the 
 """
 
 import re
-from collections.abc import Iterable
 
 from contracts.errors import ConfigError
 from contracts.paths import config_folder
 from contracts.schema import Contract, Field
+from streaming.field_patterns import content_pattern, longest, takes_null
 
-# Days that exist. JSON Schema's format date-time asks for them; Flink's own parsers turn 30 February into the 28th.
-_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
-_REAL_DATE = (
-    "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
-    f"|02-(?:0[1-9]|1[0-9]|2[0-8]))|{_LEAP_YEAR}-02-29)T"
-)
 # One character of a JSON string: as it stands, without escapes, and without U+FFFD, which is what DECODE puts for
 # bytes that are not UTF-8 (so the fast pattern needs no other test of the encoding) ...
 _PLAIN = r'[^"\\\x00-\x1F\uFFFD]'
 # ... and as Jackson writes it.
 _CANONICAL = r'(?:[^"\\]|\\(?:["\\bfnrt]|u00[01][0-9A-F]))'
 
-# What one field may have beside its type: one set, or a part of it.
-_ANNOTATIONS = frozenset({"type", "description", "x-column", "x-type"})
-_EXPRESSIBLE = (frozenset({"pattern", "format"}), frozenset({"enum"}), frozenset({"minLength", "maxLength"}))
-_TOP_LEVEL = frozenset({"$schema", "$id", "title", "description", "type", "properties", "required"})
-# The part of regular expressions that means the same to JSON Schema and to Java and never matches a quote, a
-# backslash or a control character, which the text of a record shows escaped.
-_PATTERN = re.compile(
-    r"\^(?:[A-Za-z0-9 _,:;@/#|$-]|\\[.+*?()|$]"  # characters
-    r"|\[(?:[A-Z]-[A-Z]|[a-z]-[a-z]|[0-9]-[0-9]|[A-Za-z0-9 _.,:;@/#+])+-?\]"  # one of several
-    r"|\((?:\?[:!=]|(?!\?))|\)|[*+?]|\{[0-9]+(?:,[0-9]*)?\})*\$"  # groups and how often
+_TOP_LEVEL = frozenset(
+    {"$schema", "$id", "$comment", "title", "description", "type", "properties", "required", "x-limits"}
 )
-
 # No lone surrogate in the whole text: Java would store a question mark in its place.
 WELL_PAIRED = (
     r"^(?:[^\\]++|\\[^u]|\\u(?![dD][89a-fA-F])[0-9a-fA-F]{4}"
@@ -49,31 +34,99 @@ WELL_PAIRED = (
 )
 # The value of one key, still escaped; every match of it in a record lists the record's values.
 VALUE = r'": ?"((?:[^"\\]++|\\.)*+)"'
+# A string, quotes included: without its strings a text shows its structure.
+STRING = r'"(?:[^"\\]++|\\.)*+"'
 
 
 def fast_pattern(contract: Contract) -> str:
     """The pattern of a record written in the contract's order with compact or `json.dumps` spacing."""
     _refuse_inexpressible(contract)
-    members = ", ?".join(f'"{field.name}": ?"{_content(field, _PLAIN)}"' for field in contract.fields)
-    return rf"^\{{{members}\}}\z"
+    members = ", ?".join(_member(field, _PLAIN, colon=": ?") for field in contract.required)
+    more = "".join(f"(?:, ?{_member(field, _PLAIN, colon=': ?')})?" for field in contract.optional)
+    return rf"^\{{{members}{more}\}}\z"
+
+
+def fast_expression(contract: Contract, text: str) -> str:
+    """SQL for whether the JSON text in the column `text` is a valid record in the layout of the fast pattern.
+
+    No limit needs a test where the contract's rules keep a record below it.
+    """
+    matches = f"REGEXP({text}, {quote(fast_pattern(contract))})"
+    most = contract.record_limits.bytes
+    # UTF-8 has at most four bytes a character; a member has two quotes, a colon, a comma and two blanks beside.
+    if 2 + sum(len(field.name) + 8 + 4 * longest(field) for field in contract.fields) <= most:
+        return matches
+    return f"{matches} AND CHAR_LENGTH({text}) <= {most // 4}"
 
 
 def canonical_pattern(contract: Contract) -> str:
     """The pattern of the text that `canonical_expression` yields for a valid record."""
     _refuse_inexpressible(contract)
-    members = ",".join(f'"{field.name}":"{_content(field, _CANONICAL)}"' for field in canonical_order(contract))
-    return rf"^\{{{members}\}}\z"
+    members = ",".join(_member(field, _CANONICAL) for field in canonical_order(contract))
+    if not contract.optional:
+        return rf"^\{{{members}\}}\z"
+    anchor, chosen = contract.required[0], _optional_order(contract)
+    # Whatever is before the anchor has its comma behind it, whatever is after it before.
+    before = "".join(f"(?:{_member(field, _CANONICAL)},)?" for field in chosen if field.name < anchor.name)
+    after = "".join(f"(?:,{_member(field, _CANONICAL)})?" for field in chosen if field.name > anchor.name)
+    return rf"^\[\{{{members}\}},\{{{before}{_member(anchor, _CANONICAL)}{after}\}}\]\z"
 
 
 def canonical_order(contract: Contract) -> tuple[Field, ...]:
-    """The fields in the order in which the canonical text has them: by name."""
-    return tuple(sorted(contract.fields, key=lambda field: field.name))
+    """The required fields in the order in which the canonical text has them: by name."""
+    return tuple(sorted(contract.required, key=lambda field: field.name))
 
 
 def canonical_expression(contract: Contract, text: str) -> str:
-    """SQL for the canonical text of the JSON text in the column `text`; NULL where it is no JSON at all."""
-    keys = ",".join(quote(field.name)[1:-1].join(("''", "''")) for field in canonical_order(contract))
+    """SQL for the canonical text of the JSON text in the column `text`; NULL where it is no JSON at all.
+
+    Where the contract has optional fields, it is an array of two objects: the required fields, then the optional ones
+    that are there, with one required field among them, since a query for a single property yields no object.
+    """
+    required = _query(text, canonical_order(contract))
+    if not contract.optional:
+        return required
+    anchored = sorted((*_optional_order(contract), contract.required[0]), key=lambda field: field.name)
+    return f"'[' || {required} || ',' || {_query(text, tuple(anchored))} || ']'"
+
+
+def _query(text: str, fields: tuple[Field, ...]) -> str:
+    keys = ",".join(quote(field.name)[1:-1].join(("''", "''")) for field in fields)
     return f"JSON_QUERY('['||{text}||']', 'lax $[0][{keys}]')"
+
+
+def optional_value_expression(field: Field, *, fast: str, canonical: str) -> str:
+    """SQL for the value of an optional `field`, NULL where it is absent, of the canonical text in `canonical`.
+
+    Where `fast`, that is the record itself: no value has a quote in it, so the name between quotes and before a colon
+    is the key.
+    """
+    plain = quote(f'"{field.name}": ?"([^"]*+)"')
+    path = quote(f"lax $[1]['{field.name}']")
+    return f"CASE WHEN {fast} THEN REGEXP_EXTRACT({canonical}, {plain}, 1) ELSE JSON_VALUE({canonical}, {path}) END"
+
+
+def small_expression(contract: Contract, payload: str) -> str:
+    """SQL for whether the bytes in the column `payload` are as few as the contract allows.
+
+    Flink cannot count bytes; in Latin-1 every byte is a character.
+    """
+    return f"CHAR_LENGTH(DECODE({payload}, 'ISO-8859-1')) <= {contract.record_limits.bytes}"
+
+
+def limits_expression(contract: Contract, text: str) -> str:
+    """SQL for whether the JSON text in the column `text` keeps the contract's other limits."""
+    return f"REGEXP(REGEXP_REPLACE({text}, {quote(STRING)}, ''), {quote(limits_pattern(contract))})"
+
+
+def limits_pattern(contract: Contract) -> str:
+    """The pattern of a record within the contract's limits, its strings removed."""
+    limits = contract.record_limits
+    return (
+        rf"^(?!(?:[^{{\[]*+[{{\[]){{{limits.containers + 1}}})(?!(?:[^:]*+:){{{limits.members + 1}}})"
+        rf"(?![\s\S]*?[-+.0-9eE]{{{limits.number_characters + 1}}})"
+        rf"(?![\s\S]*?[eE][-+]?[0-9]{{{limits.exponent_digits + 1}}})"
+    )
 
 
 def quote(text: str) -> str:
@@ -81,89 +134,26 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _member(field: Field, character: str, *, colon: str = ":") -> str:
+    value = f'"{content_pattern(field, character)}"'
+    return f'"{field.name}"{colon}' + (f"(?:{value}|null)" if takes_null(field) else value)
+
+
+def _optional_order(contract: Contract) -> tuple[Field, ...]:
+    return tuple(sorted(contract.optional, key=lambda field: field.name))
+
+
 def _refuse_inexpressible(contract: Contract) -> None:
+    path = config_folder() / "contracts" / f"{contract.name}.schema.json"
     if unknown := sorted(set(contract.schema) - _TOP_LEVEL):
-        path = config_folder() / "contracts" / f"{contract.name}.schema.json"
         raise ConfigError(path, "this rule cannot be judged in the stream", path=unknown[0])
-
-
-def _content(field: Field, character: str) -> str:
-    """The pattern of what stands between the quotes of `field`'s value.
-
-    Raises ConfigError for a rule it cannot express.
-    """
-    rules = field.rules
-    if rules.get("type") != "string":
-        raise _refusal(
-            field, "type", f"{rules.get('type')!r} cannot be judged in the stream; a transaction's fields are strings"
+    if len(contract.required) < 2:  # a query for a single property yields no object
+        raise ConfigError(path, "at least two fields must be required", path="required")
+    if contract.fields != (*contract.required, *contract.optional):
+        raise ConfigError(
+            path,
+            f"an optional field stands before a required one; put it behind {contract.required[-1].name}",
+            path=f"properties.{contract.optional[0].name}",
         )
-    if not field.required:
-        raise _refusal(field, "required", "an optional field cannot be judged in the stream; list it under required")
-    asked = set(rules) - _ANNOTATIONS
-    if unknown := sorted(asked - frozenset().union(*_EXPRESSIBLE)):
-        raise _refusal(field, unknown[0], "this rule cannot be judged in the stream")
-    if not any(asked <= together for together in _EXPRESSIBLE):
-        raise _refusal(field, max(asked), f"{' and '.join(sorted(asked))} cannot be judged together in the stream")
-    if "format" in asked and "pattern" not in asked:
-        raise _refusal(field, "format", "a format needs the pattern of how it is written here beside it")
-    if "enum" in rules:
-        return _alternatives(rules["enum"])
-    if "pattern" in rules:
-        return _real(field) + _between_quotes(field)
-    return f"{character}{{{rules.get('minLength', 0)},{rules.get('maxLength', '')}}}+"
-
-
-def _real(field: Field) -> str:
-    match field.rules.get("format"):
-        case None | "uuid":  # the pattern beside it is the stricter rule
-            return ""
-        case "date-time":
-            return f"(?={_REAL_DATE})"
-        case other:
-            raise _refusal(field, "format", f"{other!r} cannot be judged in the stream")
-
-
-def _between_quotes(field: Field) -> str:
-    """A JSON Schema pattern, which sees the value alone, as one that sees the quote behind it."""
-    pattern: str = field.rules["pattern"]
-    if not (pattern.startswith("^") and pattern.endswith("$") and not pattern.endswith(r"\$")):
-        raise _refusal(field, "pattern", "a pattern must be anchored at both ends, ^...$")
-    if not _PATTERN.fullmatch(pattern):
-        raise _refusal(
-            field, "pattern", "write it with letters, digits, [...], (...), |, ?, *, + and {m,n} alone; a point as \\."
-        )
-    if _alternates_at_top(pattern):
-        raise _refusal(
-            field, "pattern", "put the alternatives into a group, ^(?:...|...)$: else each is anchored at one end"
-        )
-    if re.search(r"(?<!\\)(?:\)[*+]|\)\{[0-9]+,\})(?!\+)", pattern):
-        raise _refusal(field, "pattern", "an unbounded repeated group overflows Java's stack on long records; bound it")
-    return re.sub(r"(?<!\\)\$", '(?=")', pattern.removeprefix("^").removesuffix("$"))
-
-
-def _alternates_at_top(pattern: str) -> bool:
-    depth = 0
-    for token in re.findall(r"\\.|\[[^\]]*\]|.", pattern):
-        depth += (token == "(") - (token == ")")
-        if token == "|" and depth == 0:
-            return True
-    return False
-
-
-def _alternatives(values: Iterable[str]) -> str:
-    """One of `values`, sharing first letters: 249 countries cost one look at each letter."""
-    tree: dict[str, set[str]] = {}
-    for value in values:
-        if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_ -]+", value):
-            raise ConfigError(config_folder() / "contracts", f"enum value {value!r} needs an escape", path="enum")
-        tree.setdefault(value[0], set()).add(value[1:])
-    branches = (
-        first + ("(?:" + "|".join(sorted(rests)) + ")" if len(rests) > 1 else next(iter(rests)))
-        for first, rests in sorted(tree.items())
-    )
-    return "(?:" + "|".join(branches) + ")"
-
-
-def _refusal(field: Field, rule: str, reason: str) -> ConfigError:
-    path = config_folder() / "contracts" / "transaction.schema.json"
-    return ConfigError(path, reason, path=f"properties.{field.name}.{rule}")
+    if strange := [field.name for field in contract.fields if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", field.name)]:
+        raise ConfigError(path, "a field's name is made of letters, digits and _", path=f"properties.{strange[0]}")

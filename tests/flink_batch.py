@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from contracts.paths import PROJECT
 from operations.embedded.flink import JAVA_OPTIONS, distribution
 from operations.java import find_java
 
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PIPELINE_CONFIG")
 OPTIONS = {
     "execution.runtime-mode": "batch",
     "table.local-time-zone": "UTC",
@@ -32,13 +34,14 @@ def run(
     statements = {"definitions": definitions, "inserts": inserts, "options": {**OPTIONS, **(options or {})}}
     (folder / "statements.json").write_text(json.dumps(statements), encoding="utf-8")
     environment = {
-        **{name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "TMPDIR")},
+        **{name: value for name, value in os.environ.items() if name in _INHERITED},
         "FLINK_HOME": str(distribution()),
         "FLINK_CONF_DIR": str(folder),
         "JAVA_HOME": str(find_java().home),
         # A job of seconds is over before the second compiler pays.
         "JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx1g",
-        "PYTHONPATH": str(PROJECT),
+        # Python functions run inside Flink, which looks for what they need here alone.
+        "PYTHONPATH": os.pathsep.join((str(PROJECT), sysconfig.get_path("purelib"))),
         "PYTHONWARNINGS": "ignore",
     }
     script = PROJECT / "tests" / "integration" / "bounded_flink.py"

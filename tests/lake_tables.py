@@ -74,9 +74,11 @@ def transaction(number: int, **other: object) -> dict[str, object]:
         "kafka_offset": number // 2,
         "kafka_timestamp": sent,
         "processed_at": sent + timedelta(milliseconds=10),
+        "replayed_from": None,
     }
-    assert list(row) == [column.name for column in tables.transactions().columns]
-    return row | other
+    columns = tables.transactions().columns
+    assert [column.name for column in columns if column.name in row or not column.nullable] == list(row)
+    return {column.name: row.get(column.name) for column in columns} | other
 
 
 def dead_letter(number: int, **other: object) -> dict[str, object]:
@@ -90,6 +92,7 @@ def dead_letter(number: int, **other: object) -> dict[str, object]:
         "payload": '{"transaction_id"',
         "payload_encoding": "utf-8",
         "failed_at": NOW - timedelta(seconds=1),
+        "replayed_from": None,
     }
     return row | other
 

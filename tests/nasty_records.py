@@ -1,10 +1,6 @@
-"""Records that have broken validators before: a fixed corpus by name, and random mutants of valid records.
+"""Records that have broken validators before: a fixed corpus by name, and random mutants of valid records."""
 
-Some limits of Flink's JSON parser are left out, since the contract does not state them: nesting deeper than 500
-levels, numbers longer than 1,000 characters or with an exponent beyond 32 bits, and names of unknown fields longer
-than 50,000 characters.
-"""
-
+import itertools
 import json
 import random
 from collections.abc import Iterator
@@ -110,6 +106,7 @@ def nasty() -> Iterator[tuple[str, bytes | None]]:
     yield from _encodings()
     yield from _broken_texts()
     yield from _keys()
+    yield from _sizes()
     for field in VALID:
         yield f"without {field}", compact({name: value for name, value in VALID.items() if name != field})
         for number, value in enumerate(ANY_VALUE):
@@ -297,6 +294,48 @@ def _keys() -> Iterator[tuple[str, bytes]]:
     yield "unknown field amid", text.replace(b'"amount"', b'"x":"y","amount"')
     yield "everything twice", text[:-1] + b"," + text[1:]
     yield "name like a record", _with(merchant_name=json.dumps({"amount": "9.99"}))
+
+
+def _sizes() -> Iterator[tuple[str, bytes]]:
+    """Records at the contract's limits, just beyond them, and beyond what parsers bear."""
+    text = compact(VALID)
+
+    def unknown(value: bytes) -> bytes:
+        return text[:-1] + b',"x":' + value + b"}"
+
+    for size in (32_767, 32_768, 32_769, 100_000):
+        yield f"{size} bytes", unknown(b'"' + b"y" * (size - len(unknown(b'""'))) + b'"')
+        yield f"{size} bytes of blanks behind", text.ljust(size)
+        yield f"{size} bytes of two-byte letters", unknown(b'"' + "é".encode() * (size // 2) + b'"')
+        yield f"{size} bytes not UTF-8", text.replace(b"Grocery", b"\xff").ljust(size)
+    for depth in (62, 63, 64, 65, 400, 900, 999, 1001, 5000, 100_000):
+        yield f"{depth} arrays", unknown(b"[" * depth + b"]" * depth)
+        yield f"{depth} arrays side by side", unknown(b"[" + b",".join([b"[]"] * (depth - 1)) + b"]")
+        yield f"{depth} objects", unknown(b'{"a":' * depth + b"1" + b"}" * depth)
+        yield f"{depth} brackets in a string", unknown(b'"' + b"[{" * depth + b'"')
+        yield f"{depth} open arrays", unknown(b"[" * depth)
+        yield f"{depth} arrays as an amount", text.replace(b'"12.50"', b"[" * depth + b"]" * depth)
+    for count in (116, 117, 118, 300, 1000):
+        more = b",".join(b'"f%d":%d' % (number, number) for number in range(count))
+        yield f"{count} unknown members", text[:-1] + b"," + more + b"}"
+        yield f"{count} colons in a string", unknown(b'"' + b":" * count + b'"')
+        # Jackson gives up on the 301st key of one hash.
+        same_hash = ("".join(parts) for parts in itertools.product(("Ab", "BA"), repeat=10))
+        keys = b",".join(b'"%s":1' % key.encode() for key in itertools.islice(same_hash, count))
+        yield f"{count} keys of one hash", text[:-1] + b"," + keys + b"}"
+    for length in (99, 100, 101, 308, 309, 999, 1001, 5000):
+        yield f"{length} digits", unknown(b"9" * length)
+        yield f"{length - 1} digits and a sign", unknown(b"-" + b"9" * (length - 1))
+        yield f"{length - 2} digits of a fraction", unknown(b"0." + b"9" * (length - 2))
+        yield f"{length} digits in a string", unknown(b'"' + b"9" * length + b'"')
+        yield f"amount of {length} digits", text.replace(b'"12.50"', b"9" * length)
+    for exponent in ("9", "99", "+99", "-99", "100", "-100", "+100", "099", "001", "400", "2147483648", "9" * 30):
+        yield f"exponent {exponent}", unknown(b"1e" + exponent.encode())
+        yield f"exponent {exponent} of a fraction", unknown(b"1.5E" + exponent.encode())
+    yield "the largest number", unknown(b"9" * 97 + b"e99")
+    yield "the smallest number", unknown(b"0." + b"0" * 93 + b"1e-99")
+    for character in (b"\x01", b"\n", b'"', b"\\", b"[", b"{", b"1", b":", b"e", b"\xff", "é".encode(), "😀".encode()):
+        yield f"2 MB of {character!r}", character * (2_000_000 // len(character))
 
 
 def mutants(seed: int, count: int) -> Iterator[tuple[str, bytes]]:

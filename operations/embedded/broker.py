@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import ComponentFailed
+from contracts.record_sizes import DEAD_LETTER_TOPIC_BYTES
 from contracts.settings import Kafka
 from operations.embedded.jvm import java_command, write_log_configuration
 
@@ -33,9 +34,9 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
-# Above the largest record the contract lets through, so that oversized ones become dead letters.
-message.max.bytes=4194304
-replica.fetch.max.bytes=4194304
+# The topic of the largest records is the one of dead letters.
+message.max.bytes={largest_bytes}
+replica.fetch.max.bytes={largest_bytes}
 log.segment.bytes=134217728
 log.retention.check.interval.ms=60000
 num.network.threads=2
@@ -44,8 +45,9 @@ num.recovery.threads.per.data.dir=1
 background.threads=2
 log.cleaner.threads=1
 log.cleaner.dedupe.buffer.size=8388608
-# A laptop is closed and a test machine is busy: give a paused controller time before the broker is fenced.
-broker.session.timeout.ms=30000
+# A broker that was killed comes back under its own id only when the session of the one before has ended: all of this
+# time nothing is produced or read. Fenced for a pause that is longer, it is back with its next heartbeat, in 2 s.
+broker.session.timeout.ms=9000
 """
 
 
@@ -72,7 +74,12 @@ class Broker:
         logs = self.folder / "logs"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._properties.write_text(
-            _PROPERTIES.format(port=self.port, controller_port=self.controller_port, logs=_escaped(logs)),
+            _PROPERTIES.format(
+                port=self.port,
+                controller_port=self.controller_port,
+                logs=_escaped(logs),
+                largest_bytes=DEAD_LETTER_TOPIC_BYTES,
+            ),
             encoding="ascii",
         )
         write_log_configuration(

@@ -46,6 +46,14 @@ class Running:
     was_running: bool
 
 
+def _dead_supervisor(orphans: int) -> Component:
+    detail = (
+        f"it died, and nobody restarts what it left (processes: {orphans}). All of it is started anew within a minute, "
+        "the jobs from their newest checkpoints; where that does not happen: pipeline up"
+    )
+    return Component("supervisor", Health.UNHEALTHY, detail)
+
+
 class Pipeline:
     """The embedded pipeline of one state folder. `started` tells whether this object has started its processes."""
 
@@ -65,21 +73,26 @@ class Pipeline:
     def components(self, *, memory: bool = False) -> tuple[Component, ...]:
         """The health of everything. Raises NotRunning."""
         processes = self.supervisor.processes()
-        if not processes:
-            raise NotRunning(f"no pipeline runs in {self.settings.paths.root}. Start it: pipeline up")
-        return examine(self.addresses(), processes, memory=memory)
+        if processes:
+            return examine(self.addresses(), processes, memory=memory)
+        if orphans := self.supervisor.leftovers():
+            return (_dead_supervisor(len(orphans)), *examine(self.addresses(), ()))
+        raise NotRunning(f"no pipeline runs in {self.settings.paths.root}. Start it: pipeline up")
 
-    def start(self, *, generator: bool, progress: Progress | None = None) -> Running:
-        """Starts every process and returns at once; `await_healthy` waits for them. Harmless where it already runs.
+    def start(self, *, generator: bool, keep_rules: bool = False, progress: Progress | None = None) -> Running:
+        """Starts every process and returns at once; `await_healthy` waits for them. Where it already runs, only what
+        its supervisor has given up is started again.
 
-        Jars that are missing are fetched first, shown in `progress`.
+        With `keep_rules` the rules in force stay so, whatever the rule file says. Jars that are missing are fetched
+        first, shown in `progress`.
         Raises ConfigError, PortTaken, JavaMissing, JarError, ComponentFailed; then nothing is left running.
         """
-        check_configuration(self.settings, generator=generator)
+        check_configuration(self.settings, generator=generator, keep_rules=keep_rules)
         self._refuse_foreign_folder()
         fetch_all(progress)
         with self._alone():
             if self.is_running():
+                self._start_given_up()
                 return Running(self.addresses(), was_running=True)
             if self.supervisor.leftovers():
                 self.supervisor.stop(seconds=_PROCESS_SECONDS)
@@ -87,7 +100,7 @@ class Pipeline:
             stack = Stack(self.settings, choose_ports(self.settings), session, generator)
             programs, environment = stack.prepare()
             stack.addresses.write()
-            want_what_is_configured(self.settings, stack.addresses)
+            want_what_is_configured(self.settings, stack.addresses, keep_rules=keep_rules)
             self.started = True
             try:
                 self.supervisor.start(programs, environment)
@@ -117,6 +130,11 @@ class Pipeline:
                     "`pipeline logs`, end it with `pipeline down`"
                 )
             time.sleep(_LOOK_SECONDS)
+
+    def _start_given_up(self) -> None:
+        for process in self.supervisor.processes():
+            if process.state == "FATAL":
+                self.supervisor.start_program(process.name)
 
     def _start_generator(self) -> None:
         for process in self.supervisor.processes():

@@ -21,6 +21,8 @@ from operations.ports import Ports
 _CLIENT_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx512m"
 # The control plane yields to the stream wherever both want a core.
 _CONTROL_PLANE_NICE = 10
+# What takes seconds to start also takes seconds to fail; started again at once each time, it would hold a core.
+_START_SECONDS = 15
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,16 @@ class Stack:
 
     def _programs(self, broker: Broker, flink: FlinkCluster) -> tuple[Program, ...]:
         def dagster(name: str, *command: str) -> Program:
-            return Program(name, (*command, "--log-format", "json"), nice=_CONTROL_PLANE_NICE)
+            return Program(
+                name, (*command, "--log-format", "json"), nice=_CONTROL_PLANE_NICE, start_seconds=_START_SECONDS
+            )
 
         binaries, workspace = Path(sys.executable).parent, str(PROJECT / "workspace.yaml")
         traffic = Program(names.GENERATOR, (sys.executable, "-m", "generator"), wanted=False, stop_seconds=12)
         return (
-            Program(names.BROKER, broker.command(), stop_seconds=10),
-            Program(names.JOBMANAGER, flink.jobmanager_command()),
-            Program(names.TASKMANAGER, flink.taskmanager_command()),
+            Program(names.BROKER, broker.command(), stop_seconds=10, start_seconds=_START_SECONDS),
+            Program(names.JOBMANAGER, flink.jobmanager_command(), start_seconds=_START_SECONDS),
+            Program(names.TASKMANAGER, flink.taskmanager_command(), start_seconds=_START_SECONDS),
             Program(names.JOB_KEEPER, (sys.executable, "-m", "operations.keeper")),
             *((traffic,) if self.generator else ()),
             dagster(

@@ -7,7 +7,6 @@ import configparser
 import http.client
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from xml.parsers.expat import ExpatError
@@ -25,10 +25,13 @@ import tenacity
 
 from contracts.errors import ComponentFailed
 from contracts.paths import StatePaths
+from operations.embedded.obituaries import ALIVE, Obituary, last_words, obituary
+from operations.embedded.unix_rpc import UnixTransport
 from operations.signals import held_back
 
 # Marks every process of a pipeline; a shell that took the addresses from `pipeline env` has no session.
 SESSION_VARIABLE = "PIPELINE_SESSION"
+_LOG = "supervisor.log"
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux; while binding, supervisord adds a dot and its pid.
 _LONGEST_SOCKET_PATH = 95
 # What a supervisor that is not there, that is just ending (a Fault) or that died in mid-sentence makes of a call.
@@ -37,20 +40,29 @@ _NO_ANSWER = (OSError, http.client.HTTPException, xmlrpc.client.Error, ExpatErro
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised process. `nice` lowers its priority; `wanted` starts it with the pipeline."""
+    """One supervised process. `nice` lowers its priority; `wanted` starts it with the pipeline.
+
+    What ends within `start_seconds` has failed to start: it is tried again later and later, and given up in the end.
+    What ends after them is started again at once.
+    """
 
     name: str
     command: tuple[str, ...]
     nice: int = 0
     wanted: bool = True
     stop_seconds: int = 8
+    start_seconds: int = 3
+    # The wait before the next start grows by a second each time: at once after a crash, less than once a minute while
+    # something lasting is wrong, given up after more than 20 minutes.
+    start_retries: int = 50
 
 
 @dataclass(frozen=True)
 class ProcessState:
     """What supervisord knows of a process.
 
-    `state` is its word (STARTING, RUNNING, BACKOFF, FATAL, ...), `complaint` why it could not be started.
+    `state` is its word (STARTING, RUNNING, BACKOFF, FATAL, ...), `complaint` why it could not be started. `obituary` is
+    of its recent unexpected ends, `last_words` the last error in its log where there were any.
     """
 
     name: str
@@ -58,6 +70,8 @@ class ProcessState:
     pid: int | None
     up_seconds: int
     complaint: str
+    obituary: Obituary = ALIVE
+    last_words: str = ""
 
 
 class Supervisor:
@@ -112,16 +126,26 @@ class Supervisor:
             found = self._call("supervisor.getAllProcessInfo")
         except _NO_ANSWER:
             return ()
-        return tuple(
-            ProcessState(
-                name=entry["name"],
-                state=entry["statename"],
-                pid=entry["pid"] or None,
-                up_seconds=max(0, entry["now"] - entry["start"]) if entry["pid"] else 0,
-                complaint=entry["spawnerr"],
-            )
-            for entry in found
+        return tuple(map(self._state, found))
+
+    def _state(self, entry: Mapping[str, Any]) -> ProcessState:
+        name, logs = entry["name"], self._paths.logs
+        found = obituary(logs / _LOG, name, now=datetime.now(UTC))
+        return ProcessState(
+            name=name,
+            state=entry["statename"],
+            pid=entry["pid"] or None,
+            up_seconds=max(0, entry["now"] - entry["start"]) if entry["pid"] else 0,
+            complaint=entry["spawnerr"],
+            obituary=found,
+            last_words=last_words(logs / f"{name}.log") if found.deaths else "",
         )
+
+    def programs(self) -> tuple[str, ...]:
+        """The names of what it was last started with."""
+        text = configparser.RawConfigParser()
+        text.read(self._configuration, encoding="utf-8")
+        return tuple(name.removeprefix("program:") for name in text.sections() if name.startswith("program:"))
 
     def start_program(self, name: str) -> None:
         """Starts one program that is not wanted from the beginning; nothing where it runs already."""
@@ -209,7 +233,7 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: str | bool) -> Any:  # the answers of XML-RPC have no type
         with xmlrpc.client.ServerProxy(
-            "http://supervisor", transport=_UnixTransport(os.path.realpath(self._socket))
+            "http://supervisor", transport=UnixTransport(os.path.realpath(self._socket))
         ) as server:
             return getattr(server, method)(*arguments)
 
@@ -221,7 +245,7 @@ class Supervisor:
         }
         text["supervisord"] = {
             # Relative to the state folder, where it is started: it expands the percent signs of some paths twice.
-            "logfile": "logs/supervisor.log",
+            "logfile": f"logs/{_LOG}",
             "pidfile": "run/supervisord.pid",
             "umask": "077",
             **({"user": "root"} if os.geteuid() == 0 else {}),
@@ -233,9 +257,8 @@ class Supervisor:
                 "priority": str(order),
                 "autostart": str(program.wanted).lower(),
                 "autorestart": "true",
-                "startsecs": "3",
-                # The wait before the next start grows by a second each time: this is 20 minutes of trying.
-                "startretries": "50",
+                "startsecs": str(program.start_seconds),
+                "startretries": str(program.start_retries),
                 "stopwaitsecs": str(program.stop_seconds),
                 "stopasgroup": "true",
                 "killasgroup": "true",
@@ -251,31 +274,3 @@ class Supervisor:
 def _escape(value: Path | str) -> str:
     """`value` as supervisord reads it: it expands percent signs. For a comment it takes `;` and `#` after a blank."""
     return str(value).replace("%", "%%")
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=10)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
-
-
-class _UnixTransport(xmlrpc.client.Transport):
-    """XML-RPC over supervisord's socket; its own client module would import its whole configuration parser."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: tuple[str, dict[str, str]] | str) -> _UnixConnection:
-        connection = _UnixConnection(self._path)
-        self._connection = host, connection  # what the transport closes in the end
-        return connection

@@ -135,13 +135,15 @@ class Switch:
         return all(group.get(part, 0) >= offset for part, offset in short.items())
 
 
-def want_what_is_configured(settings: Settings, nowhere: Addresses) -> None:
+def want_what_is_configured(settings: Settings, nowhere: Addresses, *, keep_rules: bool = False) -> None:
     """Before a start: wants the configured rules where none are in force, they differ, or their plan does.
 
-    Raises ConfigError for a bad rule file.
+    With `keep_rules` those in force count as the configured ones. Raises ConfigError for a bad rule file.
     """
-    deployments, text, book = Deployments(settings.paths.rules), rules_text(), load_rules()
+    deployments = Deployments(settings.paths.rules)
     current, waiting = deployments.in_force(), deployments.wanted()
+    folder = deployments.folder(current) if keep_rules and current else None
+    text, book = rules_text(folder), load_rules(folder)
     if waiting is not None and waiting.begin is not None and not changes_between(deployments.book(waiting), book):
         return  # it was about to take over, and goes on
     if current is None:

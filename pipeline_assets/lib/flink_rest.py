@@ -1,11 +1,14 @@
 """Asks Flink's REST interface how its jobs are doing. No Dagster here."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from contracts.errors import NotRunning
+
+_CAUSED_BY = "Caused by: "
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class JobStatus:
         return self.state == "RUNNING" and self.tasks == self.running_tasks > 0
 
 
+@dataclass(frozen=True)
+class JobFailure:
+    """One failure that made a job restart: when (aware, UTC), and its root cause, the last that Java names."""
+
+    at: datetime
+    cause: str
+
+
 def job_statuses(client: httpx.Client, names: tuple[str, ...]) -> tuple[JobStatus, ...]:
     """The newest submission of each of the jobs `names` that Flink knows, in that order. `client` has Flink's base URL.
 
@@ -58,10 +69,16 @@ def taskmanagers(client: httpx.Client) -> int:
         raise NotRunning(f"Flink at {client.base_url} does not answer: {type(error).__name__} {error}") from error
 
 
-def last_failure(client: httpx.Client, job_id: str) -> str | None:
-    """The first line of the newest failure of a job, where it ever failed. Raises httpx.HTTPError."""
-    entries = _get(client, f"/jobs/{job_id}/exceptions?maxExceptions=1")["exceptionHistory"]["entries"]
-    return str(entries[0]["stacktrace"]).splitlines()[0] if entries else None
+def failures(client: httpx.Client, job_id: str) -> tuple[JobFailure, ...]:
+    """The newest failures of a job (Flink keeps 16), newest first. Raises httpx.HTTPError."""
+    entries = _get(client, f"/jobs/{job_id}/exceptions")["exceptionHistory"]["entries"]
+    return tuple(_failure(entry) for entry in entries)
+
+
+def _failure(entry: Any) -> JobFailure:
+    lines = str(entry["stacktrace"]).splitlines()
+    cause = next((line for line in reversed(lines) if line.startswith(_CAUSED_BY)), lines[0])
+    return JobFailure(datetime.fromtimestamp(entry["timestamp"] / 1000, UTC), cause.removeprefix(_CAUSED_BY))
 
 
 def _status(client: httpx.Client, job: Any) -> JobStatus:

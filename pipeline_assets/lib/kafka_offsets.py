@@ -1,6 +1,7 @@
 """Asks a Kafka broker how far each partition of a topic reaches. No Dagster here."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -51,6 +52,28 @@ def topic_offsets(bootstrap_servers: str, topics: tuple[str, ...], *, timeout: f
             for topic in topics
             if topic in existing and existing[topic].error is None
         )
+    except KafkaException as error:
+        raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def offsets_at(bootstrap_servers: str, topic: str, moment: datetime, *, timeout: float = 5.0) -> dict[int, int]:
+    """By partition of `topic`, the offset of the first record sent at `moment` (aware) or later; the end for none.
+
+    Raises NotRunning where the broker does not answer in time.
+    """
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "pipeline-observer", "log_level": 0})
+    try:
+        partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
+        milliseconds = int(moment.timestamp() * 1000)
+        asked = [TopicPartition(topic, partition, milliseconds) for partition in sorted(partitions)]
+        return {
+            found.partition: found.offset
+            if found.offset >= 0
+            else _offsets(consumer, topic, found.partition, timeout).end
+            for found in consumer.offsets_for_times(asked, timeout=timeout)
+        }
     except KafkaException as error:
         raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
     finally:

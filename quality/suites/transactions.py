@@ -7,7 +7,7 @@ from great_expectations import ExpectationSuite
 from great_expectations.expectations import core as gxe
 from great_expectations.expectations.expectation import Expectation
 
-from contracts import tables
+from contracts import names, tables
 from contracts.schema import Field, load_contract
 from lake.duck import quote
 from quality.outcome import Dimension
@@ -41,6 +41,10 @@ def _unique() -> list[Expectation]:
         gxe.ExpectColumnValuesToBeUnique(column=KEY, meta=_meta(f"{KEY} is unique", "uniqueness")),
         gxe.ExpectCompoundColumnsToBeUnique(
             column_list=list(POSITION), meta=_meta(f"({', '.join(POSITION)}) is unique", "uniqueness")
+        ),
+        # Of a refused record, one repair at most. Rows that repair none have NULL, which counts as nothing.
+        gxe.ExpectColumnValuesToBeUnique(
+            column=names.REPLAYED_FROM, meta=_meta(f"{names.REPLAYED_FROM} is unique", "uniqueness")
         ),
     ]
 

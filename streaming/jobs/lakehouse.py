@@ -25,18 +25,18 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
         definitions=(
             tables.lake_catalog(addresses),
             _EXPLAIN,
-            tables.raw_source(addresses, group=names.LAKEHOUSE_JOB),
+            tables.raw_source(addresses, group=names.LAKEHOUSE_JOB, replays=True),
             tables.alert_source(addresses, group=names.LAKEHOUSE_JOB),
             tables.dead_letter_sink(addresses),
-            tables.judged_view(),
+            tables.judged_view(replays=True),
             Once(tables.JUDGED, tables.JUDGED_ONCE),
-            tables.valid_view(tables.JUDGED_ONCE),
+            tables.valid_view(tables.JUDGED_ONCE, replays=True),
             _refused_view(),
         ),
         inserts=(
             _insert(addresses, transactions(), f"FROM {tables.VALID}"),
             _insert(addresses, dead_letters(), f"FROM {_REFUSED}"),
-            f"INSERT INTO {tables.DEAD_LETTERS_OUT} SELECT * FROM {_REFUSED}",
+            tables.into_dead_letter_topic(_REFUSED),
             _insert(addresses, alerts(), _first_of_each_alert()),
         ),
         options={
@@ -52,7 +52,7 @@ def _refused_view() -> str:
     columns = ", ".join(f"`{field.name}`" for field in load_contract("dead-letter").fields)
     return f"""CREATE TEMPORARY VIEW {_REFUSED} ({columns}) AS
 SELECT j.kafka_topic, j.kafka_partition, j.kafka_offset,
-  e.reason_code, e.message, e.payload, e.payload_encoding, CURRENT_TIMESTAMP
+  e.reason_code, e.message, e.payload, e.payload_encoding, CURRENT_TIMESTAMP, j.{names.REPLAYED_FROM}
 FROM {tables.JUDGED_ONCE} AS j,
   LATERAL TABLE(explain_refused(j.payload)) AS e(reason_code, message, payload, payload_encoding)
 WHERE j.field_values IS NULL"""

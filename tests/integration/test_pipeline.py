@@ -17,55 +17,15 @@ import pytest
 
 from contracts import names
 from contracts.paths import PROJECT
-from pipeline_assets.lib.kafka_offsets import topic_offsets
+from tests.integration.accounting import assert_one_fate_each, await_fates, await_healthy, cut, send, written
 from tests.integration.conftest import CommandLine, command_line
 
 pytestmark = pytest.mark.timeout(420)
 
-_FATES = """
-SELECT kafka_partition AS partition, kafka_offset AS offset FROM transactions
-UNION ALL SELECT "partition", "offset" FROM dead_letters
-"""
 
-
-def _send(pipeline: CommandLine, *, seed: int, limit: int, rate: int, ledger: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "generator", "--seed", str(seed), "--limit", str(limit), "--rate", str(rate)]
-    environment = {**pipeline.environment, **pipeline.addresses().to_environment()}
-    return subprocess.Popen(
-        [*command, "--ledger", str(ledger)], env=environment, cwd=PROJECT, stdout=subprocess.DEVNULL
-    )
-
-
-def _written(pipeline: CommandLine) -> int:
-    (raw,) = topic_offsets(pipeline.addresses().kafka_bootstrap_servers, (names.RAW_TOPIC,))
-    return raw.written
-
-
-def _await_fates(pipeline: CommandLine, expected: int, *, seconds: float = 150) -> None:
-    """Returns when as many records have reached a table as `expected`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        (row,) = pipeline.query(f"SELECT count(*) AS rows FROM ({_FATES})")
-        if row["rows"] >= expected:
-            return
-        assert time.monotonic() < deadline, f"{row['rows']} of {expected} records in the tables after {seconds} s"
-        time.sleep(1)
-
-
-def _await_healthy(pipeline: CommandLine, *, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while (status := pipeline("status", check=False)).returncode != 0:
-        assert time.monotonic() < deadline, status.stdout
-        time.sleep(1)
-
-
-def _assert_one_fate_each(pipeline: CommandLine) -> None:
-    """Every offset of the raw topic stands in exactly one table, exactly once, and none that was not sent."""
-    (row,) = pipeline.query(
-        f'SELECT count(*) AS rows, count(DISTINCT (partition, "offset")) AS positions FROM ({_FATES})'
-    )
-    sent = _written(pipeline)
-    assert (row["rows"], row["positions"]) == (sent, sent)
+def _assert_every_record_has_one_fate(pipeline: CommandLine) -> None:
+    addresses = pipeline.addresses()
+    assert_one_fate_each(addresses, cut(addresses))
 
 
 def _assert_as_the_ledger_says(pipeline: CommandLine, ledger: Path) -> None:
@@ -102,15 +62,15 @@ def test_up_while_running_changes_nothing(pipeline: CommandLine) -> None:
 def test_pipeline_taskmanager_killed_while_20000_records_arrive_loses_and_doubles_none(
     pipeline: CommandLine, tmp_path: Path
 ) -> None:
-    sender = _send(pipeline, seed=1, limit=20_000, rate=1_000, ledger=tmp_path)
-    _await_fates(pipeline, 2_000)
+    sender = send(pipeline, seed=1, limit=20_000, rate=1_000, ledger=tmp_path)
+    await_fates(pipeline, 2_000)
     os.kill(pipeline.processes()[names.TASKMANAGER], signal.SIGKILL)
     assert sender.wait(timeout=60) == 0
 
-    assert _written(pipeline) == 20_000
-    _await_fates(pipeline, 20_000)
-    _await_healthy(pipeline)
-    _assert_one_fate_each(pipeline)
+    assert written(pipeline) == 20_000
+    await_fates(pipeline, 20_000)
+    await_healthy(pipeline)
+    _assert_every_record_has_one_fate(pipeline)
     _assert_as_the_ledger_says(pipeline, tmp_path)
     _assert_alerts_once(pipeline)
 
@@ -137,23 +97,23 @@ def test_alerts_of_all_three_rules_explain_themselves(pipeline: CommandLine) -> 
 
 
 def test_pipeline_jobmanager_killed_goes_on_from_its_checkpoints(pipeline: CommandLine, tmp_path: Path) -> None:
-    before = _written(pipeline)
-    sender = _send(pipeline, seed=2, limit=5_000, rate=500, ledger=tmp_path)
-    _await_fates(pipeline, before + 500)
+    before = written(pipeline)
+    sender = send(pipeline, seed=2, limit=5_000, rate=500, ledger=tmp_path)
+    await_fates(pipeline, before + 500)
     os.kill(pipeline.processes()[names.JOBMANAGER], signal.SIGKILL)
     assert sender.wait(timeout=60) == 0
 
-    _await_fates(pipeline, before + 5_000)
-    _await_healthy(pipeline)
-    _assert_one_fate_each(pipeline)
+    await_fates(pipeline, before + 5_000)
+    await_healthy(pipeline)
+    _assert_every_record_has_one_fate(pipeline)
     _assert_alerts_once(pipeline)
 
 
 def test_down_then_up_under_another_rule_version_continues_where_it_stopped(
     pipeline: CommandLine, tmp_path: Path
 ) -> None:
-    before = _written(pipeline)
-    sender = _send(pipeline, seed=3, limit=3_000, rate=1_000, ledger=tmp_path / "first")
+    before = written(pipeline)
+    sender = send(pipeline, seed=3, limit=3_000, rate=1_000, ledger=tmp_path / "first")
     assert sender.wait(timeout=60) == 0
     started = time.monotonic()
     pipeline("down")
@@ -168,10 +128,10 @@ def test_down_then_up_under_another_rule_version_continues_where_it_stopped(
     rules.write_text(rules.read_text().replace('version: "1"', 'version: "2"'))
     changed = command_line(pipeline.state, PIPELINE_CONFIG=str(config))
     changed("up", "--detach", "--no-generator")
-    sender = _send(changed, seed=4, limit=2_000, rate=1_000, ledger=tmp_path / "second")
+    sender = send(changed, seed=4, limit=2_000, rate=1_000, ledger=tmp_path / "second")
     assert sender.wait(timeout=60) == 0
-    _await_fates(pipeline, before + 5_000)
-    _assert_one_fate_each(pipeline)
+    await_fates(pipeline, before + 5_000)
+    _assert_every_record_has_one_fate(pipeline)
     _await_alerts_of_version(pipeline, "2")
     _assert_alerts_once(pipeline)
 

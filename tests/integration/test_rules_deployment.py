@@ -13,6 +13,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from contracts import names
@@ -64,7 +65,7 @@ def _due(edited: Edited, deployment: Deployment, log: list[Transaction], until: 
     """Rule, version and transaction of every alert that `deployment` owes, from where it judges to before `until`."""
     begin = deployment.begin
     assert begin is not None
-    owed = set()
+    owed = set[tuple[str, ...]]()
     for partition in {one.kafka_partition for one in log}:
         part = [one for one in log if one.kafka_partition == partition]
         known = {one.kafka_offset: one.transaction_id for one in part}
@@ -143,7 +144,7 @@ def test_rules_deploy_same_rules_changes_nothing(edited: Edited) -> None:
     assert _job_ids(edited) == jobs
 
 
-def test_up_after_the_taskmanager_and_a_broken_edit_goes_on_under_the_rules_in_force(
+def test_jobmanager_killed_after_a_broken_edit_comes_back_under_the_rules_in_force(
     pipeline: CommandLine, edited: Edited
 ) -> None:
     """What is deployed is kept apart from the file: a file broken by an edit does not stop a job from coming back."""
@@ -157,7 +158,5 @@ def test_up_after_the_taskmanager_and_a_broken_edit_goes_on_under_the_rules_in_f
 
 
 def _job_ids(edited: Edited) -> dict[str, str]:
-    import httpx
-
     jobs = httpx.get(f"{edited.command.addresses().flink_rest_url}/jobs/overview", timeout=5).json()["jobs"]
     return {job["name"]: job["jid"] for job in jobs if job["state"] == "RUNNING"}

@@ -43,7 +43,7 @@ def test_load_contract_annotations_become_column_and_type() -> None:
 
 def test_load_contract_type_with_null_is_nullable() -> None:
     contract = schema.load_contract("dead-letter")
-    assert [field.name for field in contract.fields if field.nullable] == ["payload"]
+    assert [field.name for field in contract.fields if field.nullable] == ["payload", "replayed_from"]
 
 
 def test_load_contract_optional_field_is_nullable(config: Path) -> None:
@@ -89,3 +89,44 @@ def test_load_contract_field_without_rules_is_named(config: Path) -> None:
     with pytest.raises(ConfigError, match="rules are a mapping") as refusal:
         schema.load_contract("alert")
     assert refusal.value.path == "properties.severity"
+
+
+def test_load_contract_limits_of_a_transaction_are_those_of_the_file() -> None:
+    assert schema.load_contract("transaction").record_limits == schema.Limits(
+        bytes=32_768, containers=64, members=128, number_characters=100, exponent_digits=2
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "value"),
+    [
+        ("bytes", 50_000), ("bytes", 0), ("bytes", "32768"), ("bytes", True), ("containers", 251), ("members", 150),
+        ("number_characters", 201), ("exponent_digits", 3), ("exponent_digits", 1.5),
+    ],
+)  # fmt: skip
+def test_load_contract_limit_beyond_what_parsers_bear_is_refused(config: Path, limit: str, value: object) -> None:
+    changed_contract(config, "transaction", lambda found: found["x-limits"].update({limit: value}))
+    with pytest.raises(ConfigError, match=r"must be 1 to \d+, found") as refusal:
+        schema.load_contract("transaction")
+    assert refusal.value.path == f"x-limits.{limit}"
+
+
+@pytest.mark.parametrize("limits", [{}, {"bytes": 1}, [], 32_768])
+def test_load_contract_incomplete_limits_are_refused_with_their_names(config: Path, limits: object) -> None:
+    changed_contract(config, "transaction", lambda found: found.update({"x-limits": limits}))
+    with pytest.raises(ConfigError, match="the limits are bytes, containers, members") as refusal:
+        schema.load_contract("transaction")
+    assert refusal.value.path == "x-limits"
+
+
+def test_record_limits_of_a_contract_without_them_is_refused() -> None:
+    with pytest.raises(ConfigError, match="has limits") as refusal:
+        _ = schema.load_contract("alert").record_limits
+    assert refusal.value.path == "x-limits"
+
+
+def test_contract_required_and_optional_fields_are_all_fields(config: Path) -> None:
+    contract = schema.load_contract("transaction")
+    assert (contract.required, contract.optional) == (contract.fields, ())
+    changed_contract(config, "transaction", lambda found: found["required"].remove("country"))
+    assert [field.name for field in schema.load_contract("transaction").optional] == ["country"]

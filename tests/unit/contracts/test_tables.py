@@ -1,9 +1,15 @@
 """The three tables, column by column: what the contracts say, and the record's place in Kafka."""
 
-from contracts import tables
-from contracts.schema import load_contract
+from pathlib import Path
 
-POSITION = ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "processed_at"]
+import pytest
+
+from contracts import tables
+from contracts.errors import ConfigError
+from contracts.schema import load_contract
+from tests.config_copies import changed_contract
+
+POSITION = ["kafka_topic", "kafka_partition", "kafka_offset", "kafka_timestamp", "processed_at", "replayed_from"]
 
 
 def listed(table: tables.Table) -> list[str]:
@@ -18,7 +24,7 @@ def test_transactions_columns_are_the_contract_and_the_position() -> None:
         "channel string",
         "country string", "kafka_topic string", "kafka_partition int", "kafka_offset long",
         "kafka_timestamp timestamptz",
-        "processed_at timestamptz",
+        "processed_at timestamptz", "replayed_from string null",
     ]  # fmt: skip
 
 
@@ -34,7 +40,7 @@ def test_alerts_columns_are_the_contract_and_the_position() -> None:
 def test_dead_letters_columns_are_the_contract_alone() -> None:
     assert listed(tables.dead_letters()) == [
         "topic string", "partition int", "offset long", "reason_code string", "message string", "payload string null",
-        "payload_encoding string", "failed_at timestamptz",
+        "payload_encoding string", "failed_at timestamptz", "replayed_from string null",
     ]  # fmt: skip
 
 
@@ -61,3 +67,13 @@ def test_columns_source_names_the_contract_field_or_the_topic() -> None:
 def test_transactions_columns_follow_every_field_of_the_contract() -> None:
     columns = [column.name for column in tables.transactions().columns]
     assert columns == [*(field.column for field in load_contract("transaction").fields), *POSITION]
+
+
+def test_transactions_field_with_the_name_of_an_own_column_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "load_contract", load_contract.__wrapped__)
+    monkeypatch.setattr(tables, "_table", tables._table.__wrapped__)
+    changed_contract(config, "transaction", lambda schema: schema["properties"].update(kafka_offset={"type": "string"}))
+    with pytest.raises(ConfigError, match=r"transaction\.schema\.json: two columns would be called kafka_offset"):
+        tables.transactions()

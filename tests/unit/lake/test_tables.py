@@ -66,10 +66,89 @@ def test_create_tables_again_changes_nothing(lake: Lake) -> None:
     assert lake.table(names.TRANSACTIONS).metadata_location == before
 
 
-def test_create_tables_other_columns_are_refused_by_name(lake: Lake) -> None:
+def with_columns(monkeypatch: pytest.MonkeyPatch, *columns: tables.Column) -> None:
+    """Makes `columns` the definition of the table of alerts."""
+    changed = replace(tables.alerts(), columns=columns)
+    monkeypatch.setattr(tables, "all_tables", lambda: (tables.transactions(), tables.dead_letters(), changed))
+
+
+def test_create_tables_new_optional_columns_stand_where_the_definition_has_them(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = lake.table(names.ALERTS).schema()
+    first, *others, last = tables.alerts().columns
+    new = [replace(first, name=name, type=kind, nullable=True, doc=f"New {name}.") for name, kind in (
+        ("a", "string"), ("b", "timestamptz"), ("c", "decimal(14,2)"), ("d", "map<string,string>"))]  # fmt: skip
+    with_columns(monkeypatch, new[0], first, *others, new[1], new[2], last, new[3])
+    create_tables(lake.catalog)
+    after = lake.table(names.ALERTS).schema()
+    assert after.column_names[:2] == ["a", first.name]
+    assert [field.name for field in after.fields] == [
+        "a", first.name, *(column.name for column in others), "b", "c", last.name, "d",
+    ]  # fmt: skip
+    assert {field.name: field.field_id for field in before.fields}.items() <= {
+        field.name: field.field_id for field in after.fields
+    }.items()
+    assert [(field.required, field.doc) for field in after.fields if field.name in "abcd"] == [
+        (False, f"New {name}.") for name in "abcd"
+    ]
+    location = lake.table(names.ALERTS).metadata_location
+    create_tables(lake.catalog)
+    assert lake.table(names.ALERTS).metadata_location == location
+
+
+def test_create_tables_old_rows_have_no_value_in_a_new_column(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake.append(names.TRANSACTIONS, [transaction(1)])
+    *former, last = tables.transactions().columns
+    note = replace(last, name="note", type="string", nullable=True)
+    changed = replace(tables.transactions(), columns=(*former, note, last))
+    monkeypatch.setattr(tables, "all_tables", lambda: (changed, tables.dead_letters(), tables.alerts()))
+    create_tables(lake.catalog)
+    lake.append(names.TRANSACTIONS, [transaction(2, note="new")])
+    with connect(lake.catalog, lake.addresses.iceberg_warehouse) as connection:
+        rows = select(connection, "SELECT note, transaction_id FROM transactions ORDER BY note").fetchall()
+    assert [note for note, _ in rows] == ["new", None]
+
+
+def test_create_tables_column_that_is_no_longer_defined_is_refused(lake: Lake) -> None:
     with lake.table(names.ALERTS).update_schema() as update:
         update.add_column("colour", StringType())
-    with pytest.raises(ConfigError, match=r"finance.alerts: .*differ from the contract in colour.*pipeline reset"):
+    refused = r"finance.alerts: colour: is in the table \(string, optional\) and no longer in the .*pipeline reset"
+    with pytest.raises(ConfigError, match=refused):
+        create_tables(lake.catalog)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"type": "int"}, "severity: is string, required in the table and int, required in the contract"),
+        ({"nullable": True}, "severity: is string, required in the table and string, optional in the contract"),
+        ({"name": "grade"}, r"severity: is in the table \(string, required\) and no longer in the contract"),
+    ],
+)
+def test_create_tables_changed_column_is_refused_with_both_shapes(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], reason: str
+) -> None:
+    columns = [
+        replace(column, **change) if column.name == "severity" else column  # type: ignore[arg-type]
+        for column in tables.alerts().columns
+    ]
+    with_columns(monkeypatch, *columns)
+    with pytest.raises(ConfigError, match=f"finance.alerts: {reason}.*Restore the contract.*pipeline reset"):
+        create_tables(lake.catalog)
+
+
+def test_create_tables_new_required_column_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = tables.alerts().columns[0]
+    with_columns(monkeypatch, *tables.alerts().columns, replace(first, name="new"))
+    with pytest.raises(ConfigError, match=r"finance.alerts: new: is new and required \(string, required\)"):
+        create_tables(lake.catalog)
+
+
+def test_create_tables_other_order_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, *others = tables.alerts().columns
+    with_columns(monkeypatch, second, first, *others)
+    with pytest.raises(ConfigError, match="transaction_id: has moved: the table's order is alert_id, "):
         create_tables(lake.catalog)
 
 

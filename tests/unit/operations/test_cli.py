@@ -18,7 +18,7 @@ from contracts.paths import PROJECT, StatePaths
 from operations.cli import main
 from operations.embedded.supervision import SESSION_VARIABLE, Program, Supervisor
 from tests.config_copies import copy_of_config, replaced
-from tests.lake_tables import lake_in
+from tests.lake_tables import dead_letter, lake_in
 
 
 @dataclass(frozen=True)
@@ -231,12 +231,23 @@ def test_status_of_a_pipeline_that_is_not_healthy_exits_with_10_in_the_documente
     answer = call("status", "--json")
     assert answer.code == 10
     status = json.loads(answer.out)
-    assert list(status) == ["healthy", "addresses", "components", "topics", "lake"]
+    assert list(status) == ["healthy", "addresses", "components", "warnings", "topics", "lake"]
     assert (status["healthy"], status["topics"], status["lake"]) == (False, [], None)
     by_name = {component["name"]: component for component in status["components"]}
     assert list(by_name) == [names.GENERATOR, "job alerting", "job lakehouse"]
     assert list(by_name[names.GENERATOR]) == ["name", "health", "detail", "pid", "up_seconds", "memory_mb"]
     assert by_name["job alerting"]["health"] == "starting"
+
+
+def test_status_with_records_that_stream_and_contract_judge_differently_warns_of_a_defect(
+    call: Call, state: Path, running: Supervisor
+) -> None:
+    with lake_in(state) as lake:
+        lake.append(names.DEAD_LETTERS, [dead_letter(0), dead_letter(1, reason_code="validator_disagreement")])
+    answer = call("status")
+    assert "warning: dead letters with the reason validator_disagreement: 1. The stream refused them" in answer.out
+    (warning,) = json.loads(call("status", "--json").out)["warnings"]
+    assert "a defect of this pipeline and not of the records" in warning
 
 
 def test_status_watch_of_a_pipeline_that_ends_says_so_and_exits_with_3(state: Path, running: Supervisor) -> None:

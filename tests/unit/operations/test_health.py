@@ -1,5 +1,6 @@
 """What is made of the components' answers. Flink and Dagster are given; nobody answers for Kafka."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from confluent_kafka import Producer
 
 from contracts import names
+from operations.embedded.obituaries import ALIVE, Obituary
 from operations.embedded.supervision import ProcessState
 from operations.health import Component, Health, judge
 
@@ -17,8 +19,11 @@ ALL = tuple(name for name in names.COMPONENTS if name != names.GENERATOR)
 JOB = {"jid": "j1", "name": "alerting", "state": "RUNNING", "start-time": 1, "duration": 61_000}
 
 
-def process(name: str, *, state: str = "RUNNING", up_seconds: int = 10, complaint: str = "") -> ProcessState:
-    return ProcessState(name, state, 4711 if state == "RUNNING" else None, up_seconds, complaint)
+def process(
+    name: str, *, state: str = "RUNNING", up_seconds: int = 10, complaint: str = "", deaths: int = 0, words: str = ""
+) -> ProcessState:
+    dead = Obituary(deaths, "exit status 1") if deaths else ALIVE
+    return ProcessState(name, state, 4711 if state == "RUNNING" else None, up_seconds, complaint, dead, words)
 
 
 @dataclass
@@ -53,7 +58,10 @@ class World:
         return found if isinstance(found, httpx.Response) else httpx.Response(200, json={"data": found})
 
 
-def flink(*jobs: dict[str, Any], taskmanagers: int = 1, failures: tuple[str, ...] = ()) -> dict[str, Any]:
+def flink(
+    *jobs: dict[str, Any], taskmanagers: int = 1, failures: tuple[str, ...] = (), failed_seconds_ago: float = 1
+) -> dict[str, Any]:
+    at = int((time.time() - failed_seconds_ago) * 1000)
     answers: dict[str, Any] = {
         "/overview": {"taskmanagers": taskmanagers},
         "/jobs/overview": {"jobs": [{"tasks": {"total": 3, "running": 3}, **job} for job in jobs]},
@@ -62,7 +70,13 @@ def flink(*jobs: dict[str, Any], taskmanagers: int = 1, failures: tuple[str, ...
         of = f"/jobs/{job['jid']}"
         answers[f"{of}/checkpoints"] = {"latest": {"completed": {"id": 7}}, "counts": {"failed": 0}}
         answers[f"{of}/metrics"] = [{"id": "numRestarts", "value": "2"}]
-        answers[f"{of}/exceptions"] = {"exceptionHistory": {"entries": [{"stacktrace": text} for text in failures]}}
+        answers[f"{of}/exceptions"] = {
+            "exceptionHistory": {
+                "entries": [
+                    {"stacktrace": text, "timestamp": at - number * 20_000} for number, text in enumerate(failures)
+                ]
+            }
+        }
     return answers
 
 
@@ -169,6 +183,57 @@ def test_judge_failing_job_names_the_first_line_of_its_failure() -> None:
     found = World(flink(restarting, failures=failures)).judge()
     detail = "restarting, 1 of 3 tasks run: java.io.IOException: disk full"
     assert verdict(found["job alerting"]) == (Health.UNHEALTHY, detail)
+
+
+FULL = "org.apache.FlinkException: restarting\n\tat x\nCaused by: java.io.IOException: No space left on device\n\tat y"
+
+
+def test_judge_job_that_fails_again_and_again_says_how_often_why_and_what_to_do() -> None:
+    found = World(flink({**JOB, "state": "RESTARTING"}, failures=(FULL, FULL, FULL, "other"))).judge()
+    assert verdict(found["job alerting"]) == (
+        Health.UNHEALTHY,
+        "failed 3 times in 10 min, each time with: java.io.IOException: No space left on device. Mend that: Flink "
+        "tries again by itself, at least every 20 s; more: pipeline logs taskmanager",
+    )
+
+
+def test_judge_job_that_runs_for_the_moment_between_two_failures_is_unhealthy() -> None:
+    found = World(flink({**JOB}, failures=(FULL, FULL, FULL))).judge()
+    assert found["job alerting"].health is Health.UNHEALTHY
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [((FULL, FULL), 1), ((FULL, "other", FULL, "third"), 1), ((FULL, FULL, FULL), 31)]
+)
+def test_judge_job_that_failed_seldom_or_of_different_causes_or_a_while_ago_is_healthy(
+    failures: tuple[str, ...], seconds: float
+) -> None:
+    found = World(flink({**JOB}, failures=failures, failed_seconds_ago=seconds)).judge()
+    assert verdict(found["job alerting"]) == (Health.HEALTHY, "checkpoint 7, restarts 2")
+
+
+def test_judge_process_given_up_says_how_often_it_ended_why_and_what_to_do() -> None:
+    found = World().judge(process(names.GENERATOR, state="FATAL", deaths=51, words="disk full."))
+    assert verdict(found[names.GENERATOR]) == (
+        Health.UNHEALTHY,
+        "given up: it ended 51 times (exit status 1), saying: disk full. Mend that, then start it again: pipeline up; "
+        "more: pipeline logs generator",
+    )
+
+
+@pytest.mark.parametrize("state", ["BACKOFF", "RUNNING", "STARTING"])
+def test_judge_process_that_ends_again_and_again_is_unhealthy_however_it_is_at_the_moment(state: str) -> None:
+    found = World().judge(process(names.GENERATOR, state=state, deaths=5))
+    assert verdict(found[names.GENERATOR]) == (
+        Health.UNHEALTHY,
+        "ended 5 times (exit status 1). It is started again and again; to see why: pipeline logs generator",
+    )
+
+
+@pytest.mark.parametrize(("deaths", "up_seconds"), [(4, 1), (5, 30)])
+def test_judge_process_that_ended_seldom_or_has_run_since_is_healthy(deaths: int, up_seconds: int) -> None:
+    found = World().judge(process(names.GENERATOR, deaths=deaths, up_seconds=up_seconds))
+    assert verdict(found[names.GENERATOR]) == (Health.HEALTHY, "running")
 
 
 def test_judge_job_that_never_failed_is_still_starting() -> None:

@@ -18,7 +18,7 @@ from contracts.paths import PROJECT
 from contracts.settings import Settings
 from operations.embedded.lifecycle import Pipeline
 from operations.embedded.supervision import SESSION_VARIABLE, Program
-from operations.health import Component
+from operations.health import Component, Health
 
 IDLE = Program(names.GENERATOR, (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)"))
 
@@ -46,6 +46,32 @@ def run(pipeline: Pipeline, *programs: Program) -> None:
 def test_components_nothing_runs_says_how_to_start(pipeline: Pipeline) -> None:
     with pytest.raises(NotRunning, match="pipeline up"):
         pipeline.components()
+
+
+def test_components_after_its_supervisor_died_say_so_and_what_to_do(pipeline: Pipeline) -> None:
+    run(pipeline)
+    os.kill(int((pipeline.settings.paths.run / "supervisord.pid").read_text()), signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while pipeline.is_running():
+        assert time.monotonic() < deadline
+    supervisor, *jobs = pipeline.components()
+    assert (supervisor.name, supervisor.health) == ("supervisor", Health.UNHEALTHY)
+    assert "it died, and nobody restarts what it left (processes: 1)" in supervisor.detail
+    assert supervisor.detail.endswith("pipeline up")
+    assert [job.name for job in jobs] == ["job alerting", "job lakehouse"]
+
+
+def test_start_given_up_program_is_tried_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    mended = tmp_path / "mended"
+    script = "import pathlib, sys, time; print('tried', flush=True); pathlib.Path(sys.argv[1]).stat(); time.sleep(600)"
+    run(pipeline, Program(names.GENERATOR, (sys.executable, "-c", script, str(mended)), start_retries=0))
+    deadline = time.monotonic() + 10
+    while pipeline.supervisor.processes()[0].state != "FATAL":
+        assert time.monotonic() < deadline
+    mended.touch()
+    pipeline._start_given_up()
+    while pipeline.supervisor.processes()[0].state != "RUNNING":
+        assert time.monotonic() < deadline
 
 
 def test_await_healthy_names_what_is_missing_and_leaves_it_running(pipeline: Pipeline) -> None:

@@ -1,6 +1,5 @@
 """What a job goes on from after the configuration changed, or did not."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -8,11 +7,11 @@ import pytest
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed
-from contracts.paths import PROJECT
 from contracts.settings import Settings
-from operations.resume import restore_point_of
-from streaming.checkpoints import checkpoint_folder
+from operations.resume import lakehouse_restore_point
+from streaming.checkpoints import checkpoint_folder, record_contracts
 from streaming.jobs.catalogue import job_plan
+from tests.config_copies import copy_of_config, forget_contracts, with_optional_fields
 
 
 @pytest.fixture
@@ -32,40 +31,43 @@ def checkpointed(settings: Settings, job: str, fingerprint: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("job", names.JOBS)
-def test_restore_point_of_an_unchanged_job_is_its_newest_checkpoint(
-    job: str, settings: Settings, addresses: Addresses
+def test_lakehouse_restore_point_of_an_unchanged_job_is_its_newest_checkpoint(
+    settings: Settings, addresses: Addresses
 ) -> None:
-    folder = checkpointed(settings, job, job_plan(job, addresses, settings).fingerprint(addresses))
-    point = restore_point_of(job, addresses, settings)
+    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses)
+    folder = checkpointed(settings, names.LAKEHOUSE_JOB, fingerprint)
+    point = lakehouse_restore_point(addresses, settings)
     assert point is not None
     assert point.path == folder
 
 
-@pytest.mark.parametrize("job", names.JOBS)
-def test_restore_point_of_a_job_that_never_ran_is_none(job: str, settings: Settings, addresses: Addresses) -> None:
-    assert restore_point_of(job, addresses, settings) is None
+def test_lakehouse_restore_point_of_a_job_that_never_ran_is_none(settings: Settings, addresses: Addresses) -> None:
+    assert lakehouse_restore_point(addresses, settings) is None
 
 
-def test_restore_point_of_alerting_after_a_change_of_rules_is_none(
+def test_lakehouse_restore_point_after_its_contract_has_grown_is_its_newest_checkpoint(
     settings: Settings, addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = job_plan(names.ALERTING_JOB, addresses, settings)
-    checkpointed(settings, names.ALERTING_JOB, plan.fingerprint(addresses))
-    config = tmp_path / "config"
-    shutil.copytree(PROJECT / "config", config)
-    rules = config / "alerting-rules.yaml"
-    rules.write_text(rules.read_text().replace('version: "1"', 'version: "2"'))
-    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    assert restore_point_of(names.ALERTING_JOB, addresses, settings) is None
+    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses)
+    folder = checkpointed(settings, names.LAKEHOUSE_JOB, fingerprint)
+    record_contracts(settings.paths.checkpoints, names.LAKEHOUSE_JOB, fingerprint)
+    monkeypatch.setenv("PIPELINE_CONFIG", str(with_optional_fields(copy_of_config(tmp_path))))
+    forget_contracts()
+    try:
+        assert job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses) != fingerprint
+        point = lakehouse_restore_point(addresses, settings)
+    finally:
+        forget_contracts()
+    assert point is not None
+    assert point.path == folder
 
 
-def test_restore_point_of_lakehouse_after_a_change_of_its_plan_is_refused_with_the_remedy(
+def test_lakehouse_restore_point_after_a_change_of_its_plan_is_refused_with_the_remedy(
     settings: Settings, addresses: Addresses
 ) -> None:
     folder = checkpointed(settings, names.LAKEHOUSE_JOB, "0123456789abcdef")
     with pytest.raises(ComponentFailed) as refusal:
-        restore_point_of(names.LAKEHOUSE_JOB, addresses, settings)
+        lakehouse_restore_point(addresses, settings)
     assert str(folder) in str(refusal.value)
     assert "0123456789abcdef" in str(refusal.value)
     assert "pipeline reset" in str(refusal.value)

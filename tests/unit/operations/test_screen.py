@@ -32,6 +32,7 @@ LAKE = LakeStatus(
     alerts_by_rule={"high-value": 40, "rapid-activity": 1_010},
     dead_letters_by_reason={},
 )
+WARNINGS = ("3 records were refused, though [nothing] is wrong with them",)
 TOPICS = (TopicStatus("transactions.raw", 1_234_570, {"alerting": 0, "lakehouse": 1_503}), TopicStatus("alerts", 0, {}))
 
 
@@ -43,11 +44,13 @@ def rendered(what: RenderableType) -> str:
 
 
 def test_status_everything_there_shows_all_of_it(golden: Golden) -> None:
-    golden("screen/status.txt", rendered(screen.status(Status(False, ADDRESSES, COMPONENTS, TOPICS, LAKE))))
+    golden("screen/status.txt", rendered(screen.status(Status(False, ADDRESSES, COMPONENTS, WARNINGS, TOPICS, LAKE))))
 
 
 def test_status_broker_and_tables_silent_shows_the_components_alone(golden: Golden) -> None:
-    golden("screen/status_of_components.txt", rendered(screen.status(Status(False, ADDRESSES, COMPONENTS, (), None))))
+    golden(
+        "screen/status_of_components.txt", rendered(screen.status(Status(False, ADDRESSES, COMPONENTS, (), (), None)))
+    )
 
 
 def test_addresses_show_where_to_look_next(golden: Golden) -> None:

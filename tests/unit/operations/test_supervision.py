@@ -14,6 +14,7 @@ import pytest
 
 from contracts.errors import ComponentFailed
 from contracts.paths import StatePaths
+from operations.embedded.obituaries import ALIVE, Obituary
 from operations.embedded.supervision import SESSION_VARIABLE, ProcessState, Program, Supervisor
 
 SLEEP = (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)")
@@ -109,6 +110,30 @@ def test_processes_program_that_cannot_be_started_is_reported_with_the_reason(ne
     nest.start(Program("a", ("/no/such/program",)))
     assert "/no/such/program" in eventually(lambda: nest.state("a").complaint)
     assert nest.state("a").state in ("BACKOFF", "FATAL")
+
+
+def test_start_program_that_ends_at_once_is_given_up_after_its_tries_with_its_last_words(nest: Nest) -> None:
+    nest.start(Program("a", (sys.executable, "-c", "import sys; sys.exit('the disk is full')"), start_retries=2))
+    eventually(lambda: nest.state("a").state == "FATAL")
+    assert nest.state("a").obituary == Obituary(3, "exit status 1")
+    assert nest.state("a").last_words == "the disk is full"
+
+
+def test_start_program_killed_after_its_start_is_counted_and_runs(nest: Nest) -> None:
+    nest.start(Program("a", SLEEP, start_seconds=0))
+    eventually(lambda: "awake" in nest.log("a"))
+    assert nest.state("a").obituary == ALIVE
+    killed = nest.state("a").pid
+    assert killed
+    os.kill(killed, signal.SIGKILL)
+    eventually(lambda: nest.state("a").pid not in (None, killed))
+    assert (nest.state("a").state, nest.state("a").obituary) == ("RUNNING", Obituary(1, "terminated by SIGKILL"))
+
+
+def test_programs_are_those_it_was_started_with(nest: Nest) -> None:
+    assert nest.supervisor.programs() == ()
+    nest.start(Program("a", SLEEP), Program("b", SLEEP, wanted=False))
+    assert nest.supervisor.programs() == ("a", "b")
 
 
 def test_start_nice_program_runs_at_lower_priority(nest: Nest) -> None:

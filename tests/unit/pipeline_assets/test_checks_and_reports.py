@@ -41,7 +41,7 @@ def test_transactions_contract_broken_row_fails_as_an_error_and_names_what_broke
     assert isinstance(table, dg.TableMetadataValue)
     first = table.records[0].data
     assert (first["passed"], first["unexpected rows"], first["examples"]) == ("NO", 1, "fax")
-    assert len(table.records) == 28
+    assert len(table.records) == 29
 
 
 def test_stream_summary_counts_rows_reasons_and_rules(lake: Lake) -> None:

@@ -3,7 +3,14 @@
 import os
 from pathlib import Path
 
-from streaming.checkpoints import checkpoint_folder, newest_restore_point, savepoint_folder
+from contracts.schema import CONTRACTS, load_contract
+from streaming.checkpoints import (
+    checkpoint_folder,
+    newest_restore_point,
+    record_contracts,
+    recorded_contracts,
+    savepoint_folder,
+)
 
 
 def written(folder: Path, *, at: float, complete: bool = True) -> Path:
@@ -56,3 +63,10 @@ def test_newest_restore_point_of_another_plan_names_that_plan(tmp_path: Path) ->
 def test_newest_restore_point_of_one_job_is_not_the_others(tmp_path: Path) -> None:
     written(checkpoint_folder(tmp_path, "lakehouse", "aaaa") / "job-1" / "chk-5", at=200)
     assert newest_restore_point(tmp_path, "alerting") is None
+
+
+def test_recorded_contracts_are_those_that_were_recorded(tmp_path: Path) -> None:
+    record_contracts(tmp_path, "lakehouse", "aaaa")
+    assert recorded_contracts(tmp_path, "lakehouse", "aaaa") == tuple(load_contract(name) for name in CONTRACTS)
+    assert recorded_contracts(tmp_path, "lakehouse", "bbbb") is None
+    assert newest_restore_point(tmp_path, "lakehouse") is None

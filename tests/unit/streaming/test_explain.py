@@ -1,16 +1,19 @@
 """Why a record was refused, in words that an operator can act on, in the shape of the dead-letter contract."""
 
+import json
+import timeit
 from base64 import b64decode
 
 import orjson
 import pytest
 from jsonschema_rs import Draft202012Validator
 
+from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_TOPIC_BYTES, RAW_TOPIC_BYTES
 from contracts.schema import load_contract
 from generator.malformed import MALFORMATIONS
 from streaming.explain import Explanation, explain, rows, shorten
 from tests.nasty_records import VALID, compact, mutants, nasty
-from tests.reference_judge import accepts
+from tests.reference_judge import accepts, reason
 
 SEED = 20261122
 TEXT = compact(VALID)
@@ -54,10 +57,14 @@ CASES: dict[str, tuple[bytes | None, str, str]] = {
     "enum": (with_value(country="ZZ"), "not_in_enum", 'country: found "ZZ", breaks enum ["AD", "AE"'),
     "too short": (with_value(merchant_name=""), "out_of_range", 'merchant_name: found "", breaks minLength 1'),
     "too long": (with_value(merchant_name="é" * 101), "out_of_range", "breaks maxLength 100"),
-    "too deep": (with_unknown(b"[" * 100_000 + b"]" * 100_000), "too_large", "nested too deeply"),
-    "deep in a field": (TEXT.replace(b'"12.50"', b"[" * 400 + b"]" * 400), "too_large", "nested too deeply"),
-    "long integer": (with_unknown(b"9" * 5000), "too_large", "a number of 5000 characters"),
-    "long fraction": (with_unknown(b"0." + b"9" * 1000), "too_large", "a number of 1002 characters"),
+    "too many bytes": (TEXT.ljust(32_769), "too_large", "32769 bytes, more than 32768; it begins with {"),
+    "too many bytes, not UTF-8": (b"\xff" * 40_000, "too_large", "40000 bytes, more than 32768"),
+    "too deep": (with_unknown(b"[" * 9000 + b"]" * 9000), "too_large", "9001 objects and arrays, more than 64: {"),
+    "deep in a field": (TEXT.replace(b'"12.50"', b"[" * 400 + b"]" * 400), "too_large", "401 objects and arrays"),
+    "many members": (compact({**VALID, **{f"f{n}": n for n in range(118)}}), "too_large", "129 members, more than 128"),
+    "long integer": (with_unknown(b"9" * 5000), "too_large", "5000 characters in a number, more than 100"),
+    "long fraction": (with_unknown(b"0." + b"9" * 1000), "too_large", "1002 characters in a number"),
+    "large exponent": (with_unknown(b"1E+400"), "too_large", "3 digits in an exponent, more than 2"),
     "valid": (TEXT, "validator_disagreement", "the stream refused what the contract accepts"),
     "gravest first": (compact({**VALID, "country": "ZZ", "amount": 1, "currency": "x"}), "wrong_type", "amount: "),
     "declared order": (with_value(country="ZZ", currency="XTS"), "not_in_enum", "currency: "),
@@ -66,7 +73,7 @@ CASES: dict[str, tuple[bytes | None, str, str]] = {
 
 def as_dead_letter(explanation: Explanation) -> dict[str, object]:
     place = {"topic": "transactions.raw", "partition": 0, "offset": 1, "failed_at": "2026-11-22T10:00:00.123Z"}
-    return {**place, **explanation._asdict()}
+    return {**place, **explanation._asdict(), "replayed_from": None}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -84,7 +91,7 @@ def test_explain_cases_reach_every_reason_of_the_contract() -> None:
     )
 
 
-@pytest.mark.parametrize("payload", [TEXT, "héé\x00\n".encode(), b"", b"x" * 100_000])
+@pytest.mark.parametrize("payload", [TEXT, "héé\x00\n".encode(), b"", b"x" * 32_768])
 def test_explain_text_is_kept_as_it_is(payload: bytes) -> None:
     explanation = explain(payload)
     assert explanation.payload_encoding == "utf-8"
@@ -100,6 +107,26 @@ def test_explain_bytes_that_are_no_text_are_kept_as_base64(payload: bytes) -> No
     assert b64decode(explanation.payload or "", validate=True) == payload
 
 
+@pytest.mark.parametrize("character", [b"\x01", b'"', b"x", b"[", b"\xff"])
+def test_explain_two_megabytes_are_kept_as_base64_at_once(character: bytes) -> None:
+    payload = character * 2_000_000
+    # The best of five: another program may have the processor meanwhile.
+    seconds = min(timeit.repeat(lambda: explain(payload), number=1, repeat=5))
+    assert seconds < 0.1
+    explanation = explain(payload)
+    assert (explanation.reason_code, explanation.payload_encoding) == ("too_large", "base64")
+    assert b64decode(explanation.payload or "", validate=True) == payload
+
+
+def test_explain_what_the_raw_topic_takes_fits_into_the_topic_of_dead_letters() -> None:
+    """A dead letter that Kafka refuses would restart the job for ever."""
+    largest = as_dead_letter(explain(b"\x01" * RAW_TOPIC_BYTES))
+    assert len(str(largest["payload"])) == DEAD_LETTER_PAYLOAD_CHARACTERS
+    widest = as_dead_letter(explain(with_unknown(b'"' + b"\x01" * 32_000 + b'"')))
+    for letter in (largest, widest):
+        assert len(json.dumps(letter)) < DEAD_LETTER_TOPIC_BYTES - 8192
+
+
 def test_explain_long_value_is_shortened_and_control_characters_are_escaped() -> None:
     message = explain(with_value(merchant_category="x\n\u202e" * 1000)).message
     assert message.isprintable()
@@ -112,9 +139,11 @@ def test_explain_nasty_records_always_end_as_dead_letters_with_a_true_reason() -
     wrong = []
     for name, payload in (*nasty(), *mutants(SEED, 1500)):
         explanation = explain(payload)
-        disagrees = explanation.reason_code == "validator_disagreement"
-        if not _DEAD_LETTER.is_valid(as_dead_letter(explanation)) or disagrees != (accepts(payload) is not None):
-            wrong.append(f"{name} (seed {SEED}): {explanation!r:.300}")
+        expected = {reason(payload) or "validator_disagreement"}
+        if expected == {"malformed_json"}:
+            expected.add("too_large")  # what is no JSON may have too many brackets as well
+        if not _DEAD_LETTER.is_valid(as_dead_letter(explanation)) or explanation.reason_code not in expected:
+            wrong.append(f"{name} (seed {SEED}): {explanation!r:.300}, expected {expected}")
     assert wrong == []
 
 

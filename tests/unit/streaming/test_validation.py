@@ -5,6 +5,7 @@ Python's regular expressions stand in for Java's here, which makes thousands of 
 """
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,18 @@ from jsonschema_rs import Draft202012Validator
 
 from contracts.errors import ConfigError
 from contracts.schema import Contract, load_contract
-from streaming.validation import VALUE, WELL_PAIRED, canonical_expression, canonical_pattern, fast_pattern, quote
-from tests.config_copies import changed_contract
+from streaming.field_patterns import longest
+from streaming.validation import (
+    VALUE,
+    WELL_PAIRED,
+    canonical_expression,
+    canonical_pattern,
+    fast_expression,
+    fast_pattern,
+    limits_pattern,
+    quote,
+)
+from tests.config_copies import changed_contract, with_optional_fields
 from tests.nasty_records import ANY_VALUE, TEXTS, VALID, compact, mutants, nasty
 from tests.reference_judge import accepts
 
@@ -207,10 +218,93 @@ def test_patterns_enum_value_that_needs_an_escape_is_refused(
         fast_pattern(contract)
 
 
-def test_patterns_optional_field_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patterns_optional_field_before_a_required_one_is_refused_with_the_remedy(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     changed_contract(config, "transaction", lambda schema: schema["required"].remove("channel"))
-    with pytest.raises(ConfigError, match="optional field"):
+    with pytest.raises(ConfigError, match="put it behind country") as refusal:
         fast_pattern(reloaded(config, monkeypatch))
+    assert refusal.value.path == "properties.channel"
+
+
+def test_patterns_contract_with_one_required_field_is_refused(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed_contract(config, "transaction", lambda schema: schema.update(required=["transaction_id"]))
+    with pytest.raises(ConfigError, match="at least two fields must be required"):
+        canonical_pattern(reloaded(config, monkeypatch))
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", 'a"b', "", "a'b", "1a", "é"])
+def test_patterns_name_that_needs_an_escape_is_refused(
+    config: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    changed_contract(config, "transaction", lambda schema: schema["properties"].update({name: {"type": "string"}}))
+    with pytest.raises(ConfigError, match="letters, digits and _"):
+        fast_pattern(reloaded(config, monkeypatch))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "valid"),
+    [
+        ("note", "x" * 20, True), ("note", "x" * 21, False), ("note", None, True), ("note", 5, False),
+        ("device", "DEV123", True), ("device", "DEV12", False), ("device", None, False),
+        ("risk", "low", True), ("risk", None, True), ("risk", "medium", False),
+        ("settled", "2024-02-29T00:00:00.000Z", True), ("settled", "2023-02-29T00:00:00.000Z", False),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [{}, {"note": "x", "device": "DEV001", "risk": "high"}])
+def test_patterns_optional_field_is_judged_by_its_rules(
+    config: Path, monkeypatch: pytest.MonkeyPatch, beside: dict[str, object], name: str, value: object, valid: bool
+) -> None:
+    contract = reloaded(with_optional_fields(config), monkeypatch)
+    order = [field.name for field in contract.fields]
+    record = {**VALID, **beside, name: value}
+    record = {key: record[key] for key in order if key in record}
+    assert Draft202012Validator(contract.schema, validate_formats=True).is_valid(record) == valid
+    assert bool(in_python(fast_pattern(contract)).search(compact(record).decode())) == valid
+    assert bool(in_python(fast_pattern(contract)).search(json.dumps(record))) == valid
+    # As Flink's two queries yield it: the required fields, then the optional ones with the first required field.
+    chosen = {key: record[key] for key in sorted((*beside, name, order[0]))}
+    canonical = f"[{as_jackson(record)},{compact(chosen).decode()}]"
+    assert bool(in_python(canonical_pattern(contract)).search(canonical)) == valid
+
+
+@pytest.mark.parametrize(
+    ("rules", "characters"),
+    [
+        ({"type": "string", "maxLength": 7}, 7),
+        ({"type": "string", "minLength": 7}, math.inf),
+        ({"type": "string", "enum": ["a", "abc", "ab"]}, 3),
+        ({"type": "string", "pattern": "^(?:a|bc){2,3}$"}, 8),
+        ({"type": "string", "pattern": r"^(?!0+\.00$)[0-9]{1,12}\.[0-9]{2}$"}, 17),
+        ({"type": "string", "pattern": "^[0-9]+$"}, math.inf),
+        ({"type": "string", "pattern": "^(?:(?:a){3}){4}x?$"}, 15),
+    ],
+)
+def test_longest_is_an_upper_bound_of_the_values(
+    config: Path, monkeypatch: pytest.MonkeyPatch, rules: dict[str, object], characters: float
+) -> None:
+    assert longest(changed(config, monkeypatch, "channel", rules).field("channel")) == characters
+
+
+def test_fast_expression_tests_the_length_only_where_the_rules_leave_it_open(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "CHAR_LENGTH" not in fast_expression(CONTRACT, "content")
+    open_ended = changed(config, monkeypatch, "channel", {"type": "string"})
+    assert fast_expression(open_ended, "content").endswith(" AND CHAR_LENGTH(content) <= 8192")
+
+
+@pytest.mark.parametrize(
+    ("structure", "kept"),
+    [
+        ("{:[" + "[]," * 62 + "]}", True), ("{:[" + "[]," * 63 + "]}", False),
+        ("{" + ":," * 128 + "}", True), ("{" + ":," * 129 + "}", False),
+        ("{:" + "9" * 100 + "}", True), ("{:" + "9" * 101 + "}", False), ("{:-0." + "9" * 98 + "}", False),
+        ("{\n:1e99}", True), ("{\n:1e100}", False), ("{:1E-100}", False), ("{:1e+099}", False), ("{:true,:1}", True),
+    ],
+)  # fmt: skip
+def test_limits_pattern_counts_what_the_contract_limits(structure: str, kept: bool) -> None:
+    assert bool(in_python(limits_pattern(CONTRACT)).search(structure)) == kept
 
 
 @pytest.mark.parametrize(

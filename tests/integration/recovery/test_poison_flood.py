@@ -1,0 +1,127 @@
+"""A flood of malformed records: no alert on a good one in between is late, and each of them is explained once."""
+
+import json
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from random import Random
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from contracts import names
+from contracts.addresses import Addresses
+from generator.config import GeneratorConfig
+from generator.encoding import encode, field_names, timestamp_text
+from generator.malformed import MALFORMATIONS
+from generator.traffic import Traffic
+from pipeline_assets.lib.kafka_offsets import topic_offsets
+from tests.integration import accounting
+from tests.integration.conftest import CommandLine
+from tests.integration.recovery.conftest import SEED
+
+pytestmark = [pytest.mark.recovery, pytest.mark.timeout(420)]
+
+_SECONDS, _RATE, _GOOD_RATE = 60, 5_000, 20
+_STEP = 0.01
+# From the last malformed record until every one of them is in the table: a commit, and what had piled up before.
+_CATCH_UP_SECONDS = 60
+
+
+class Listener(threading.Thread):
+    """Notes when the first alert of each transaction can be read."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        super().__init__(daemon=True)
+        self.heard: dict[str, float] = {}
+        self.over = threading.Event()
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": addresses.kafka_bootstrap_servers,
+                "group.id": "flood",
+                "fetch.wait.max.ms": 5,
+                "log_level": 0,
+            }
+        )
+        (topic,) = topic_offsets(addresses.kafka_bootstrap_servers, (names.ALERT_TOPIC,))
+        self._consumer.assign([TopicPartition(topic.topic, part.partition, part.end) for part in topic.partitions])
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            if (message := self._consumer.poll(0.1)) is not None and message.error() is None:
+                now = time.monotonic()
+                self.heard.setdefault(json.loads(message.value() or b"")["transaction_id"], now)
+        self._consumer.close()
+
+
+def _poison(traffic: Traffic, random: Random) -> list[tuple[bytes | None, str]]:
+    """Malformed values of every way the generator knows, each with the reason it must be refused for."""
+    count, now = 2_000, datetime.now(UTC)
+    batch = traffic.batch(count, now)
+    stamp = timestamp_text(now)
+    records = (
+        {name: stamp if name == "timestamp" else batch.columns[name][i] for name in field_names()} for i in range(count)
+    )
+    ways = list(MALFORMATIONS.values())
+    return [(way.breaks(record), way.reason) for record in records for way in (random.choice(ways),)]
+
+
+def _good(traffic: Traffic) -> Iterator[tuple[str, bytes]]:
+    """Valid records that a rule hits: their ids and values, the event time that of asking."""
+    while True:
+        batch = traffic.batch(1, datetime.now(UTC))
+        batch.columns["amount"][0], batch.columns["currency"][0] = "99999.00", "USD"
+        (value,) = encode(batch, 0, 1, now=datetime.now(UTC))
+        assert value
+        yield batch.columns["transaction_id"][0], value
+
+
+def test_poison_flood_delays_no_alert_by_a_second_and_every_record_is_explained_once(pipeline: CommandLine) -> None:
+    sys.stdout.write(f"RECOVERY_SEED={SEED}\n")
+    random = Random(SEED)
+    addresses = pipeline.addresses()
+    traffic = Traffic(GeneratorConfig(fraud_percent=0, malformed_percent=0), seed=SEED)
+    poison, good = _poison(traffic, random), _good(traffic)
+    sent: dict[str, float] = {}
+    reasons: Counter[str] = Counter()
+    listener = Listener(addresses)
+    listener.start()
+    producer = Producer(
+        {"bootstrap.servers": addresses.kafka_bootstrap_servers, "linger.ms": 1, "acks": "all", "log_level": 0}
+    )
+    started = time.monotonic()
+    poisoned = 0
+    while (elapsed := time.monotonic() - started) < _SECONDS:
+        while poisoned < elapsed * _RATE:
+            value, reason = poison[poisoned % len(poison)]
+            producer.produce(names.RAW_TOPIC, value, key=str(random.random()).encode())
+            reasons[reason] += 1
+            poisoned += 1
+        while len(sent) < elapsed * _GOOD_RATE:
+            transaction_id, payload = next(good)
+            sent[transaction_id] = time.monotonic()
+            producer.produce(names.RAW_TOPIC, payload, key=transaction_id.encode())
+        producer.poll(_STEP)
+    assert producer.flush(30) == 0
+    ended = time.monotonic()
+    accounting.eventually(lambda: len(listener.heard) >= len(sent), "an alert is missing", seconds=30)
+    listener.over.set()
+    delays = sorted(listener.heard[transaction_id] - moment for transaction_id, moment in sent.items())
+    accounting.assert_one_fate_each(addresses, accounting.cut(addresses), seconds=_CATCH_UP_SECONDS)
+    sys.stdout.write(
+        f"{poisoned} malformed in {_SECONDS} s; alerts of {len(delays)} good records: "
+        f"p50 {_ms(delays, 0.5)}, p99 {_ms(delays, 0.99)}, worst {_ms(delays, 1)}; "
+        f"all in the tables {time.monotonic() - ended:.1f} s after the last\n"
+    )
+    counted = accounting.ask(addresses, "SELECT reason_code, count(*) AS rows FROM dead_letters GROUP BY 1").to_pylist()
+    assert {row["reason_code"]: row["rows"] for row in counted} == reasons
+    (topic,) = topic_offsets(addresses.kafka_bootstrap_servers, (names.DEAD_LETTER_TOPIC,))
+    assert topic.written == poisoned
+    assert delays[-1] < 1.0
+
+
+def _ms(delays: list[float], share: float) -> str:
+    return f"{delays[min(len(delays) - 1, int(share * len(delays)))] * 1000:.0f} ms"

@@ -1,0 +1,196 @@
+"""A contract that gains an optional field: the tables get its column, and the jobs go on from their old state.
+
+One real pipeline serves the tests in order. Traffic is a few hundred records sent by hand, each accounted for.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, Producer
+
+from contracts import names
+from contracts.record_sizes import RAW_TOPIC_BYTES
+from tests.config_copies import changed_contract, copy_of_config, with_optional_fields
+from tests.integration.conftest import CommandLine, command_line
+from tests.nasty_records import VALID, compact
+
+pytestmark = pytest.mark.timeout(600)
+
+BEFORE, AFTER = 300, 200
+_TWO_MEGABYTES = b"\x01" * 2_000_000
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state folder; whatever runs in it is ended after the last test."""
+    folder = tmp_path_factory.mktemp("evolving").resolve()
+    yield folder
+    command = command_line(folder)
+    command("down", check=False)
+    left = command.survivors()
+    assert not left, f"processes outlived `pipeline down`: {left}"
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A configuration whose transactions have optional fields."""
+    return with_optional_fields(copy_of_config(tmp_path_factory.mktemp("grown")))
+
+
+def _record(number: int, **other: object) -> bytes:
+    """The valid record of that number, each of an account of its own; every tenth has an amount that is an alert."""
+    return compact(
+        {
+            **VALID,
+            "transaction_id": str(UUID(int=number)),
+            "account_id": f"ACC{number:09}",
+            "amount": "9000.00" if number % 10 == 0 else "10.00",
+            "timestamp": "2026-11-22T12:00:00.000Z",
+            **other,
+        }
+    )
+
+
+def _send(pipeline: CommandLine, values: Sequence[bytes | None]) -> None:
+    producer = Producer(
+        {
+            "bootstrap.servers": pipeline.addresses().kafka_bootstrap_servers,
+            "enable.idempotence": True,
+            "message.max.bytes": RAW_TOPIC_BYTES,
+        }
+    )
+    refused: list[str] = []
+    for value in values:
+        producer.produce(
+            names.RAW_TOPIC,
+            value,
+            on_delivery=lambda error, _: refused.append(str(error)) if error else None,
+        )
+    assert producer.flush(60) == 0
+    assert refused == []
+
+
+def _await_rows(pipeline: CommandLine, sql: str, expected: int, *, seconds: float = 200) -> None:
+    deadline = time.monotonic() + seconds
+    while (rows := pipeline.query(f"SELECT count(*) AS rows FROM ({sql})")[0]["rows"]) < expected:
+        assert time.monotonic() < deadline, f"{rows} of {expected} rows after {seconds} s: {sql}"
+        time.sleep(1)
+    assert rows == expected
+
+
+def _restored_from(pipeline: CommandLine, job: str) -> str | None:
+    """The checkpoint or savepoint that the running job went on from."""
+    with httpx.Client(base_url=pipeline.addresses().flink_rest_url, timeout=10) as flink:
+        (running,) = [
+            found["jid"]
+            for found in flink.get("/jobs/overview").raise_for_status().json()["jobs"]
+            if found["name"] == job and found["state"] == "RUNNING"
+        ]
+        restored = flink.get(f"/jobs/{running}/checkpoints").raise_for_status().json()["latest"]["restored"]
+    return restored["external_path"] if restored else None
+
+
+def test_dead_letter_of_two_megabytes_of_control_characters_reaches_table_and_topic(state: Path) -> None:
+    """As JSON text they would be 12 MB, which Kafka refuses, and the job would send them again for ever."""
+    pipeline = command_line(state)
+    pipeline("up", "--detach", "--no-generator")
+    _send(pipeline, [*(_record(number) for number in range(BEFORE)), _TWO_MEGABYTES])
+    _await_rows(pipeline, "FROM dead_letters WHERE reason_code = 'too_large'", 1)
+    (row,) = pipeline.query(
+        "SELECT octet_length(from_base64(payload)) AS size, message FROM dead_letters WHERE payload_encoding = 'base64'"
+    )
+    assert row["size"] == len(_TWO_MEGABYTES)
+    assert row["message"].startswith("2000000 bytes, more than 32768")
+
+    consumer = Consumer(
+        {
+            "bootstrap.servers": pipeline.addresses().kafka_bootstrap_servers,
+            "group.id": "test",
+            "auto.offset.reset": "earliest",
+        }
+    )
+    consumer.subscribe([names.DEAD_LETTER_TOPIC])
+    deadline, letter = time.monotonic() + 60, None
+    while letter is None:
+        assert time.monotonic() < deadline, "no dead letter in the topic"
+        message = consumer.poll(1)
+        letter = json.loads(message.value() or b"") if message is not None and message.error() is None else None
+    consumer.close()
+    assert len(letter["payload"]) > len(_TWO_MEGABYTES)
+    _await_rows(pipeline, "FROM transactions", BEFORE)
+    _await_rows(pipeline, "FROM alerts", BEFORE // 10)
+    pipeline("down")
+
+
+def test_up_after_optional_fields_were_added_goes_on_from_the_old_state(state: Path, grown: Path) -> None:
+    pipeline = command_line(state, PIPELINE_CONFIG=str(grown))
+    pipeline("up", "--detach", "--no-generator")
+    assert "savepoint" in str(_restored_from(pipeline, names.LAKEHOUSE_JOB))
+
+    half = BEFORE + AFTER // 2
+    _send(
+        pipeline,
+        [
+            *(_record(number, note=f"note {number}", risk=None, device="DEV001") for number in range(BEFORE, half)),
+            *(_record(number) for number in range(half, BEFORE + AFTER)),
+            _record(9999, note=5),
+        ],
+    )
+    _await_rows(pipeline, "FROM transactions", BEFORE + AFTER)
+    _await_rows(pipeline, "FROM dead_letters", 2)
+    _await_rows(pipeline, "FROM alerts", (BEFORE + AFTER) // 10)
+    rows = pipeline.query("SELECT transaction_id, kafka_offset, note, device, risk, settled_at FROM transactions")
+    notes = {UUID(row["transaction_id"]).int: (row["note"], row["device"]) for row in rows}
+    assert notes == {
+        number: (f"note {number}", "DEV001") if BEFORE <= number < half else (None, None)
+        for number in range(BEFORE + AFTER)
+    }
+    (refused,) = pipeline.query("SELECT message FROM dead_letters WHERE reason_code = 'wrong_type'")
+    assert refused["message"].startswith("note: found 5")
+    columns = [row["column_name"] for row in pipeline.query("DESCRIBE transactions")]
+    assert columns.index("note") == columns.index("country") + 1
+    (row,) = pipeline.query("SELECT count(*) AS rows, count(DISTINCT alert_id) AS ids FROM alerts")
+    assert row["rows"] == row["ids"]
+    pipeline("down")
+
+
+def _without_channel(schema: dict[str, Any]) -> None:
+    del schema["properties"]["channel"]
+    schema["required"].remove("channel")
+
+
+def _longer_category(schema: dict[str, Any]) -> None:
+    schema["properties"]["merchant_category"]["pattern"] = "^[0-9]{5}$"
+
+
+def _required_note(schema: dict[str, Any]) -> None:
+    schema["required"].append("note")
+    schema["properties"]["note"]["type"] = "string"
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "words"),
+    [
+        (_without_channel, "channel", "required {'type': 'string', 'enum': ['pos', 'online', 'atm']}; now: none"),
+        (_longer_category, "merchant_category", "'pattern': '^[0-9]{4}$'}; now: required"),
+        (_required_note, "note", "now: required {'type': 'string', 'maxLength': 20}"),
+    ],
+)
+def test_up_after_another_change_of_the_contract_is_refused_with_both_rules(
+    state: Path, grown: Path, tmp_path: Path, change: Callable[[dict[str, Any]], None], field: str, words: str
+) -> None:
+    config = with_optional_fields(copy_of_config(tmp_path))
+    changed_contract(config, "transaction", change)
+    pipeline = command_line(state, PIPELINE_CONFIG=str(config))
+    refused = pipeline("up", "--detach", "--no-generator", check=False)
+    assert refused.returncode == 4
+    printed = " ".join(refused.stderr.split())
+    assert f"properties.{field}: this field" in printed
+    assert words in printed
+    assert pipeline.survivors() == []
