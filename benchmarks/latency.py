@@ -7,18 +7,12 @@ Results go to `benchmarks/results/latency.json` and to the screen.
 """
 
 import json
-import os
-import platform
-import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -27,16 +21,12 @@ from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.harness import RESULTS, Bench, machine, running_pipeline
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.paths import PROJECT
 from lake.catalog import open_catalog
 
-_RESULTS = Path(__file__).parent / "results" / "latency.json"
-_PORTS = (
-    "KAFKA__PORT", "KAFKA__CONTROLLER_PORT", "FLINK__REST_PORT", "FLINK__RPC_PORT", "DAGSTER__PORT",
-    "DAGSTER__CODE_PORT",
-)  # fmt: skip
+_RESULTS = RESULTS / "latency.json"
 Position = tuple[int, int]
 
 
@@ -82,25 +72,14 @@ def main(
 ) -> None:
     """Measure alert latency, storage latency and memory at several rates."""
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="pipeline-benchmark-") as folder:
-        environment = _environment(Path(folder).resolve())
-        started = time.monotonic()
-        _pipeline(environment, "up", "--detach", "--no-generator")
-        start_seconds = round(time.monotonic() - started, 1)
-        console.print(f"up after {start_seconds} s")
-        try:
-            addresses = Addresses.read(Path(folder).resolve())
-            _send(environment, addresses, rate=200, seconds=15)  # the JVMs compile what they run
-            measured = [_measure(environment, addresses, rate, seconds, console) for rate in map(int, rates.split(","))]
-        finally:
-            stopping = time.monotonic()
-            _pipeline(environment, "down")
-            stop_seconds = round(time.monotonic() - stopping, 1)
+    with running_pipeline() as bench:
+        console.print(f"up after {bench.up_seconds} s")
+        measured = [_measure(bench, rate, seconds, console) for rate in map(int, rates.split(","))]
     result = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cpus": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()},
-        "up_seconds": start_seconds,
-        "down_seconds": stop_seconds,
+        "machine": machine(),
+        "up_seconds": bench.up_seconds,
+        "down_seconds": bench.stop_seconds,
         "rates": [asdict(measurement) for measurement in measured],
     }
     _RESULTS.parent.mkdir(exist_ok=True)
@@ -108,45 +87,23 @@ def main(
     Console().print(_table(measured))
 
 
-def _environment(state: Path) -> dict[str, str]:
-    ports = {f"PIPELINE_{name}": "0" for name in _PORTS}
-    return {**os.environ, **ports, "PIPELINE_STATE": str(state)}
-
-
-def _pipeline(environment: dict[str, str], *arguments: str) -> str:
-    command = [sys.executable, "-m", "operations.cli", *arguments]
-    return subprocess.run(command, env=environment, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def _send(environment: dict[str, str], addresses: Addresses, *, rate: int, seconds: int) -> None:
-    command = [sys.executable, "-m", "generator", "--rate", str(rate), "--limit", str(rate * seconds), "--seed", "1"]
-    subprocess.run(
-        command,
-        env={**environment, **addresses.to_environment()},
-        cwd=PROJECT,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
-
-
-def _measure(
-    environment: dict[str, str], addresses: Addresses, rate: int, seconds: int, console: Console
-) -> Measurement:
+def _measure(bench: Bench, rate: int, seconds: int, console: Console) -> Measurement:
     console.print(f"{rate} transactions a second for {seconds} s ...")
-    beginning = _ends(addresses)
-    with _watching(addresses) as arrivals:
-        _send(environment, addresses, rate=rate, seconds=seconds)
-        memory = _memory(environment)
+    beginning, addresses = bench.ends(), bench.addresses
+    with _watching(bench) as arrivals:
+        bench.send(rate=rate, records=rate * seconds)
+        memory = _memory(bench)
         time.sleep(12)  # two commit intervals: the last rows become visible
-    sent = _sent(addresses, beginning)
+    sent = _sent(bench, beginning)
     alert = [(seen - sent[position]) * 1000 for position, seen in arrivals.alerts.items() if position in sent]
     storage = _storage(addresses, arrivals, sent)
     return Measurement(rate, seconds, Percentiles.of(alert), Percentiles.of(storage), memory)
 
 
 @contextmanager
-def _watching(addresses: Addresses) -> Iterator[Arrivals]:
+def _watching(bench: Bench) -> Iterator[Arrivals]:
     """Notes, from two threads, when alerts and snapshots are seen."""
+    addresses = bench.addresses
     arrivals, ending = Arrivals(), threading.Event()
     consumer = Consumer(
         {
@@ -156,7 +113,7 @@ def _watching(addresses: Addresses) -> Iterator[Arrivals]:
             "fetch.wait.max.ms": 10,
         }
     )
-    ends = _ends(addresses, names.ALERT_TOPIC)
+    ends = bench.ends(names.ALERT_TOPIC)
     consumer.assign([TopicPartition(names.ALERT_TOPIC, number, end) for number, end in ends.items()])
 
     def alerts() -> None:
@@ -187,22 +144,10 @@ def _watching(addresses: Addresses) -> Iterator[Arrivals]:
         consumer.close()
 
 
-def _ends(addresses: Addresses, topic: str = names.RAW_TOPIC) -> dict[int, int]:
-    consumer = Consumer({"bootstrap.servers": addresses.kafka_bootstrap_servers, "group.id": "benchmark-ends"})
-    try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        watermarks = {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
-        }
-        return {number: end for number, (_, end) in watermarks.items()}
-    finally:
-        consumer.close()
-
-
-def _sent(addresses: Addresses, beginning: dict[int, int]) -> dict[Position, float]:
+def _sent(bench: Bench, beginning: dict[int, int]) -> dict[Position, float]:
     """When each record since `beginning` was sent, by its own Kafka timestamp: set when the producer was called."""
-    ends = _ends(addresses)
-    consumer = Consumer({"bootstrap.servers": addresses.kafka_bootstrap_servers, "group.id": "benchmark-sent"})
+    ends = bench.ends()
+    consumer = Consumer({"bootstrap.servers": bench.addresses.kafka_bootstrap_servers, "group.id": "benchmark-sent"})
     consumer.assign([TopicPartition(names.RAW_TOPIC, number, offset) for number, offset in beginning.items()])
     missing, sent = sum(ends.values()) - sum(beginning.values()), {}
     try:
@@ -230,8 +175,8 @@ def _storage(addresses: Addresses, arrivals: Arrivals, sent: dict[Position, floa
     return delays
 
 
-def _memory(environment: dict[str, str]) -> dict[str, int]:
-    status = json.loads(_pipeline(environment, "status", "--json"))
+def _memory(bench: Bench) -> dict[str, int]:
+    status = json.loads(bench.pipeline("status", "--json"))
     return {part["name"]: part["memory_mb"] for part in status["components"] if part["memory_mb"]}
 
 

@@ -99,10 +99,7 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     job = _job_ids(edited)[names.LAKEHOUSE_JOB]
     sender = accounting.send(pipeline, seed=11, limit=_RATE * 60, rate=_RATE, ledger=tmp_path)
     accounting.await_fates(pipeline, _RATE * 15)
-    rules = edited.rules.read_text()
-    edited.rules.write_text(
-        rules.replace('id: rapid-activity\n    version: "1"', 'id: rapid-activity\n    version: "2"')
-    )
+    replaced(edited.rules, 'id: rapid-activity\n    version: "1"', 'id: rapid-activity\n    version: "2"')
     check = edited.command("rules", "check")
     assert "rapid-activity  (version 1 -> 2)" in check.stdout
     assert "The last 60 s of the log are read first" in check.stdout
@@ -119,7 +116,7 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     assert new.begin is not None
     log = _log(pipeline)
     owed = _due(edited, old, log, until=new.begin.judge_from) | _due(edited, new, log, until={})
-    assert {version for _, version, _ in owed if _ == "rapid-activity"} == {"1", "2"}
+    assert {version for rule_id, version, _ in owed if rule_id == "rapid-activity"} == {"1", "2"}
     accounting.eventually(lambda: owed <= _stored(pipeline), "alerts are missing", seconds=60)
     # Until it ended, the old book judged too: nothing else was said.
     assert _stored(pipeline) - owed <= _due(edited, old, log, until={})
