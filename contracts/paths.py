@@ -16,6 +16,16 @@ def config_folder() -> Path:
     return Path(chosen).expanduser().resolve() if chosen else PROJECT / "config"
 
 
+def contracts_folder() -> Path:
+    """The folder of the data contracts: `PIPELINE_CONTRACTS`, else `contracts/` of the configuration folder.
+
+    A running pipeline's processes are given the copy that was made when it started: a record must not be judged by one
+    contract and explained by another because somebody edits the file meanwhile.
+    """
+    chosen = os.environ.get("PIPELINE_CONTRACTS")
+    return Path(chosen) if chosen else config_folder() / "contracts"
+
+
 @dataclass(frozen=True)
 class StatePaths:
     """The layout of a state folder. Every path is absolute; none is created by asking for it."""
@@ -31,6 +41,11 @@ class StatePaths:
     def run(self) -> Path:
         """Process control: the supervisor's configuration, socket and pid."""
         return self.root / "run"
+
+    @property
+    def contracts(self) -> Path:
+        """The contracts as they were when the pipeline was started."""
+        return self.root / "run" / "contracts"
 
     @property
     def logs(self) -> Path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from contracts.errors import ConfigError
-from contracts.paths import config_folder
+from contracts.paths import contracts_folder
 
 ContractName = Literal["transaction", "alert", "dead-letter"]
 CONTRACTS: Final[tuple[ContractName, ...]] = ("transaction", "alert", "dead-letter")
@@ -93,7 +93,7 @@ class Contract:
     def record_limits(self) -> Limits:
         """The limits of a contract that foreign records are judged by. Raises ConfigError where it has none."""
         if self.limits is None:
-            path = config_folder() / "contracts" / f"{self.name}.schema.json"
+            path = contracts_folder() / f"{self.name}.schema.json"
             raise ConfigError(path, "a contract that records are judged by has limits", path="x-limits")
         return self.limits
 
@@ -104,7 +104,7 @@ def load_contract(name: ContractName) -> Contract:
 
     Raises ConfigError where the file is missing, is not JSON or is not an object schema.
     """
-    path = config_folder() / "contracts" / f"{name}.schema.json"
+    path = contracts_folder() / f"{name}.schema.json"
     try:
         schema = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from functools import cache
 
 from contracts import names
 from contracts.errors import ConfigError
-from contracts.paths import config_folder
+from contracts.paths import contracts_folder
 from contracts.schema import Contract, ContractName, load_contract
 
 
@@ -83,7 +83,7 @@ def _table(name: str, contract_name: ContractName, topic: str | None, partition_
     columns = (*_from(contract), *own, *more)
     if twice := [name for name, count in Counter(column.name for column in columns).items() if count > 1]:
         raise ConfigError(
-            config_folder() / "contracts" / f"{contract_name}.schema.json",
+            contracts_folder() / f"{contract_name}.schema.json",
             f"two columns would be called {twice[0]}; name the field's with x-column",
         )
     return Table(name, contract.description, columns, partition_by)

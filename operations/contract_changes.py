@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.errors import ConfigError
-from contracts.paths import config_folder
+from contracts.paths import contracts_folder
 from contracts.schema import Contract, Field, load_contract
 from streaming.checkpoints import recorded_contracts
 
@@ -84,7 +84,7 @@ def _rules(field: Field) -> dict[str, Any]:
 
 def _refusal(contract: Contract, name: str, was: Field | None, now: Field | None, reason: str) -> ConfigError:
     return ConfigError(
-        config_folder() / "contracts" / f"{contract.name}.schema.json",
+        contracts_folder() / f"{contract.name}.schema.json",
         f"this field {reason}, which neither the jobs' state nor the tables can follow. Before: {_words(was)}; now: "
         f"{_words(now)}. Only optional fields can be added and rules loosened. Put the former contract back, or begin "
         "afresh: pipeline reset",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 
 from contracts.errors import ConfigError
-from contracts.paths import config_folder
+from contracts.paths import contracts_folder
 from contracts.schema import Field
 
 # Days that exist. JSON Schema's format date-time asks for them; Flink's own parsers turn 30 February into the 28th.
@@ -152,7 +152,7 @@ def _alternatives(values: Iterable[str]) -> str:
     tree: dict[str, set[str]] = {}
     for value in values:
         if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_ -]+", value):
-            raise ConfigError(config_folder() / "contracts", f"enum value {value!r} needs an escape", path="enum")
+            raise ConfigError(contracts_folder(), f"enum value {value!r} needs an escape", path="enum")
         tree.setdefault(value[0], set()).add(value[1:])
     branches = (
         first + ("(?:" + "|".join(sorted(rests)) + ")" if len(rests) > 1 else next(iter(rests)))
@@ -162,5 +162,5 @@ def _alternatives(values: Iterable[str]) -> str:
 
 
 def _refusal(field: Field, rule: str, reason: str) -> ConfigError:
-    path = config_folder() / "contracts" / "transaction.schema.json"
+    path = contracts_folder() / "transaction.schema.json"
     return ConfigError(path, reason, path=f"properties.{field.name}.{rule}")

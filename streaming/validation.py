@@ -14,7 +14,7 @@ feed), `++` and `{m,n}+` never backtrack (an unbounded group would overflow the 
 import re
 
 from contracts.errors import ConfigError
-from contracts.paths import config_folder
+from contracts.paths import contracts_folder
 from contracts.schema import Contract, Field
 from streaming.field_patterns import content_pattern, longest, takes_null
 
@@ -144,7 +144,7 @@ def _optional_order(contract: Contract) -> tuple[Field, ...]:
 
 
 def _refuse_inexpressible(contract: Contract) -> None:
-    path = config_folder() / "contracts" / f"{contract.name}.schema.json"
+    path = contracts_folder() / f"{contract.name}.schema.json"
     if unknown := sorted(set(contract.schema) - _TOP_LEVEL):
         raise ConfigError(path, "this rule cannot be judged in the stream", path=unknown[0])
     if len(contract.required) < 2:  # a query for a single property yields no object

@@ -11,7 +11,7 @@ from contracts.paths import PROJECT
 from contracts.settings import Settings
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster
-from operations.embedded.storage import storage
+from operations.embedded.storage import keep_contracts, storage
 from operations.embedded.supervision import SESSION_VARIABLE, Program
 from operations.jars import flink_jars, hadoop_jars, kafka_jars
 from operations.java import find_java
@@ -57,6 +57,7 @@ class Stack:
             paths, java, flink_jars(), hadoop_jars(), self.settings.flink, self.ports.flink_rest, self.ports.flink_rpc
         )
         paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        keep_contracts(paths)
         environment = self._environment(flink)
         with storage(paths, environment):
             broker.prepare()
@@ -95,6 +96,7 @@ class Stack:
             **flink.environment(),
             **self.addresses.to_environment(),
             SESSION_VARIABLE: self.session,
+            "PIPELINE_CONTRACTS": str(self.settings.paths.contracts),
             "PYTHONUNBUFFERED": "1",
             "JVM_ARGS": _CLIENT_JVM,
             "DAGSTER_HOME": str(self.settings.paths.dagster),

@@ -15,10 +15,19 @@ from pathlib import Path
 
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, ConfigError, PipelineError
-from contracts.paths import StatePaths, config_folder
+from contracts.paths import StatePaths, config_folder, contracts_folder
 from contracts.tables import all_tables
 
 _SECONDS = 120
+
+
+def keep_contracts(paths: StatePaths) -> None:
+    """Copies the contracts to where the processes of the pipeline read them as long as it runs."""
+    source = contracts_folder()
+    if source.resolve() == paths.contracts.resolve():
+        return  # started from within, by a process that reads the copy already
+    shutil.rmtree(paths.contracts, ignore_errors=True)
+    shutil.copytree(source, paths.contracts)
 
 
 @contextmanager
@@ -53,7 +62,7 @@ def storage(paths: StatePaths, environment: dict[str, str]) -> Iterator[None]:
             maker.kill()
             raise
     if maker.returncode == ConfigError.exit_code:
-        raise ConfigError(config_folder() / "contracts", words.strip())
+        raise ConfigError(contracts_folder(), words.strip())
     if maker.returncode != 0:
         raise ComponentFailed(f"the tables and databases in {paths.root} could not be made: {words.strip()}")
     stamp.write_text(wanted, encoding="ascii")

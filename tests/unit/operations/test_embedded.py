@@ -8,11 +8,13 @@ import pytest
 import yaml
 
 from contracts.errors import ComponentFailed, MachineError
-from contracts.paths import PROJECT, StatePaths
+from contracts.paths import PROJECT, StatePaths, contracts_folder
 from contracts.settings import Flink, Kafka
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster, TaskManagerMemory, distribution
 from operations.embedded.jvm import java_command, write_log_configuration
+from operations.embedded.storage import keep_contracts
+from tests.config_copies import changed_contract, copy_of_config
 
 
 def broker(folder: Path, java: Path) -> Broker:
@@ -153,3 +155,19 @@ def test_java_command_puts_options_before_the_class_and_arguments_behind() -> No
     )
     assert command[-5:] == ("-cp", "a:b", "M", "x", "y")
     assert command.index("-Xmx1m") < command.index("-cp")
+
+
+def test_keep_contracts_edit_of_a_running_pipeline_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, paths = copy_of_config(tmp_path), StatePaths(tmp_path / "state")
+    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
+    keep_contracts(paths)
+    original = (config / "contracts" / "transaction.schema.json").read_bytes()
+    changed_contract(config, "transaction", lambda schema: schema["properties"].pop("country"))
+    monkeypatch.setenv("PIPELINE_CONTRACTS", str(paths.contracts))
+    keep_contracts(paths)  # by a process of the pipeline, which starts everything anew
+    assert (contracts_folder() / "transaction.schema.json").read_bytes() == original
+    monkeypatch.delenv("PIPELINE_CONTRACTS")
+    keep_contracts(paths)  # by `pipeline up`
+    assert (paths.contracts / "transaction.schema.json").read_bytes() != original
