@@ -1,12 +1,12 @@
 """Runs alerting rules in a real Flink over a given history: as history (batch), or as it would arrive (streaming)."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from contracts.schema import load_contract
 from contracts.tables import transactions
-from streaming.rules.book import AnyRule, RuleBook
+from streaming.rules.book import RuleBook
 from streaming.tables import flink_type
 from tests import flink_batch
 
@@ -19,14 +19,9 @@ COLUMNS = {
 
 
 def alerts_of(
-    rules: Sequence[AnyRule],
-    history: Iterable[Mapping[str, object]],
-    folder: Path,
-    *,
-    streaming: bool,
-    zones: Mapping[str, str] | None = None,
+    book: RuleBook, history: Iterable[Mapping[str, object]], folder: Path, *, streaming: bool
 ) -> list[dict[str, Any]]:
-    """The alerts of `rules` over `history`, whose rows have the columns of `COLUMNS` (others are NULL), in no order.
+    """The alerts of `book` over `history`, whose rows have the columns of `COLUMNS` (others are NULL), in no order.
 
     In a stream rows arrive in the order given; over history they are ordered by offset.
     """
@@ -47,12 +42,7 @@ def alerts_of(
                 "alerts", _columns({field.column: field.type for field in contract.fields}), folder / "alerts"
             ),
         ),
-        inserts=(
-            "INSERT INTO alerts\n"
-            + RuleBook.model_construct(time_zones=zones or {}, rules=tuple(rules)).alerts(
-                "transactions", "arrived" if streaming else "kafka_offset"
-            ),
-        ),
+        inserts=(f"INSERT INTO alerts\n{book.alerts('transactions', 'arrived' if streaming else 'kafka_offset')}",),
         # A stream's files are shown when a checkpoint is complete.
         options={"execution.runtime-mode": "streaming", "execution.checkpointing.interval": "200 ms"}
         if streaming

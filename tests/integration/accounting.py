@@ -19,13 +19,11 @@ from confluent_kafka import Consumer, TopicPartition
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT
-from contracts.schema import load_contract
 from lake.catalog import open_catalog
 from lake.duck import connect
 from pipeline_assets.lib.kafka_offsets import topic_offsets
 from streaming.rules.book import load_rules
-from streaming.tables import flink_type
-from tests import flink_batch
+from tests import rules_in_flink
 from tests.integration.conftest import CommandLine
 
 FATES = """
@@ -166,34 +164,13 @@ def topic_ids(addresses: Addresses, *, seconds: float = 60) -> set[str]:
 
 def undisturbed_alerts(addresses: Addresses, folder: Path) -> pa.Table:
     """The alerts that the rules raise over the finished log, in one bounded run: id, rule and position."""
-    columns = {
-        "transaction_id": "STRING", "event_time": "TIMESTAMP_LTZ(3)", "account_id": "STRING", "amount": "STRING",
-        "currency": "STRING", "merchant_category": "STRING", "channel": "STRING", "country": "STRING",
-        "kafka_partition": "INT", "kafka_offset": "BIGINT",
-    }  # fmt: skip
     texts = {
         "event_time": "strftime(event_time, '%Y-%m-%dT%H:%M:%S.%gZ') AS event_time",
         "amount": "CAST(amount AS VARCHAR) AS amount",
     }
-    listed = ", ".join(texts.get(name, name) for name in columns)
+    listed = ", ".join(texts.get(name, name) for name in rules_in_flink.COLUMNS)
     log = ask(addresses, f"SELECT {listed} FROM transactions ORDER BY kafka_partition, kafka_offset")
-    flink_batch.write(folder / "log", (row for batch in log.to_batches(10_000) for row in batch.to_pylist()))
-    typed = ", ".join("CAST(amount AS DECIMAL(14, 2)) AS amount" if name == "amount" else name for name in columns)
-    contract = load_contract("alert")
-    flink_batch.run(
-        folder / "job",
-        definitions=(
-            flink_batch.json_table(
-                "log", ",\n".join(f"  {name} {kind}" for name, kind in columns.items()), folder / "log"
-            ),
-            f"CREATE TEMPORARY VIEW transactions AS SELECT {typed} FROM log",
-            flink_batch.json_table(
-                "alerts",
-                ",\n".join(f"  {field.column} {flink_type(field.type)}" for field in contract.fields),
-                folder / "alerts",
-            ),
-        ),
-        inserts=(f"INSERT INTO alerts\n{load_rules().alerts('transactions', 'kafka_offset')}",),
-    )
+    rows = (row for batch in log.to_batches(10_000) for row in batch.to_pylist())
     kept = ("alert_id", "rule_id", "source_partition", "source_offset")
-    return pa.Table.from_pylist([{name: row[name] for name in kept} for row in flink_batch.read(folder / "alerts")])
+    alerts = rules_in_flink.alerts_of(load_rules(), rows, folder, streaming=False)
+    return pa.Table.from_pylist([{name: row[name] for name in kept} for row in alerts])

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from contracts.schema import load_contract
-from streaming.rules.book import AnyRule
+from streaming.rules.book import AnyRule, RuleBook
 from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
@@ -49,6 +49,7 @@ RULES: tuple[AnyRule, ...] = (
     _night("night", 1, 5),
     _night("around-midnight", 22, 2),
 )  # fmt: skip
+_BOOK = RuleBook.model_construct(time_zones=_ZONES, rules=RULES)
 
 
 def _log(random_source: random.Random, *, length: int = 4_000) -> list[Transaction]:
@@ -84,7 +85,7 @@ def _log(random_source: random.Random, *, length: int = 4_000) -> list[Transacti
 @pytest.mark.parametrize("streaming", [False, True], ids=["over history", "as a stream"])
 def test_alerts_of_seeded_shuffled_traffic_are_those_of_the_oracle(streaming: bool, tmp_path: Path) -> None:
     log = _log(random.Random(_SEED))
-    alerts = alerts_of(RULES, (one.as_row() for one in log), tmp_path, streaming=streaming, zones=_ZONES)
+    alerts = alerts_of(_BOOK, (one.as_row() for one in log), tmp_path, streaming=streaming)
     found = {(alert["rule_id"], alert["source_offset"]): alert["evidence"] for alert in alerts}
     expected = hits_of(RULES, log)
     assert len(found) == len(alerts), "a transaction was hit twice by one rule"

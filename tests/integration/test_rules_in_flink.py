@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from contracts.schema import load_contract
-from streaming.rules.book import AnyRule
+from streaming.rules.book import AnyRule, RuleBook
 from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
@@ -30,6 +30,7 @@ _NIGHT = UnusualHour(
 ).model_copy(update={"zones": _ZONES})  # fmt: skip
 _LATE = _NIGHT.model_copy(update={"id": "late", "start_hour": 22, "end_hour": 2})
 RULES: tuple[AnyRule, ...] = (_HIGH, _RAPID, _NIGHT, _LATE)
+_BOOK = RuleBook.model_construct(time_zones=_ZONES, rules=RULES)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         for number, sent in enumerate(HISTORY)
     )
     folder = tmp_path_factory.mktemp("rules")
-    return alerts_of(RULES, history, folder, streaming=request.param == "streaming", zones=_ZONES)
+    return alerts_of(_BOOK, history, folder, streaming=request.param == "streaming")
 
 
 def test_alerts_hit_exactly_the_meant_transactions(alerts: list[dict[str, Any]]) -> None:
