@@ -45,7 +45,7 @@ def main(
 ) -> None:
     """Measure the sustained rate with every sink on."""
     with running_pipeline() as bench:
-        bench.send(rate=0, records=200_000)  # the second compiler has seen what is hot
+        bench.send(rate=0, records=100_000)  # the second compiler has seen what is hot
         _await_stored(bench, sum(bench.ends().values()))
         measured = _measure(bench, records)
     result = {

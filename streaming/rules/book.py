@@ -49,19 +49,12 @@ class RuleBook(BaseModel):
 
     @property
     def in_force(self) -> tuple[AnyRule, ...]:
-        """The enabled rules, each with what it shares with others: the time zones, the frame of rows looked back at."""
-        enabled = [rule for rule in self.rules if rule.enabled]
-        frame = max((rule.lookback for rule in enabled if isinstance(rule, RapidActivity)), default=0)
-        return tuple(self._complete(rule, frame) for rule in enabled)
-
-    def _complete(self, rule: AnyRule, frame: int) -> AnyRule:
-        match rule:
-            case UnusualHour():
-                return rule.model_copy(update={"zones": self.time_zones})
-            case RapidActivity():
-                return rule.model_copy(update={"frame": frame})
-            case _:
-                return rule
+        """The enabled rules."""
+        return tuple(
+            rule.model_copy(update={"zones": self.time_zones}) if isinstance(rule, UnusualHour) else rule
+            for rule in self.rules
+            if rule.enabled
+        )
 
     @property
     def memory_seconds(self) -> int:

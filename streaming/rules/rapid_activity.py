@@ -8,52 +8,47 @@ before its own, both ends included, contribute, and so does it itself. What that
 * Those that were judged before it arrived are not judged again.
 
 The verdict depends on the order of arrival and on event times alone, so a replay of the log gives the same ones, and
-the state of an account is `lookback` + 1 short rows, however many transactions it has made.
+the state of an account is bounded by `lookback`, however many transactions it has made.
 
-Every rule of this kind in a book looks at the same frame of rows, the longest `lookback` among them, and takes its
-own part of it: Flink 2.1 takes two window aggregates that differ in nothing but their frame for one, so each rule
-with a frame of its own would silently be judged by another's. It also means one state for all of them.
+What an account did before comes from LAG, one call a place. An array of the last rows (ARRAY_AGG over ROWS) would read
+better, and its state was larger still; also, Flink 2.1 silently takes two such aggregates that differ in nothing but
+their frame for one.
 """
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Rule, by_currency, evidence
 from streaming.validation import quote
 
-# Over history no array of timestamps with a time zone can be compared; the session's zone is UTC.
+# Over history LAG knows no timestamps with a time zone; the session's zone is UTC.
 _UTC = "CAST(event_time AS TIMESTAMP(3))"
-# What out-of-order arrivals may push aside: places beyond the count that are looked back to without being asked.
-_SLACK = 5
+# How far a rule without a count looks back, where it does not say.
+_PLACES = 15
 
 
 class RapidActivity(Rule):
     """Hits a transaction where more than `count` contribute, and their total is above that of `total_amounts`.
 
     At least one of both must be given. A total is of one currency, the transaction's own; where that has no limit the
-    transaction is no hit. `lookback` bounds how many contribute at all; by default 5 more than `count`.
+    transaction is no hit. `lookback` bounds how many contribute at all; by default `count`.
     """
 
     kind: Literal["rapid_activity"]
-    count: int | None = Field(default=None, ge=1, le=95)
+    count: int | None = Field(default=None, ge=1, le=25)
     total_amounts: AmountByCurrency | None = None
     window_seconds: int = Field(ge=1, le=604_800)
-    lookback: int = Field(default=0, ge=0, le=100)
-    frame: int = Field(default=0, exclude=True)
+    # Each place keeps a queue of its own in every account's state: the state grows with the square of the places.
+    lookback: int = Field(default=0, ge=0, le=30)
 
     @model_validator(mode="before")
     @classmethod
     def _looks_back_far_enough(cls, given: object) -> object:
         if isinstance(given, dict) and "lookback" not in given:
             count = given.get("count")
-            return {**given, "lookback": (count if isinstance(count, int) and count > 0 else 15) + _SLACK}
+            return {**given, "lookback": count if isinstance(count, int) and count > 0 else _PLACES}
         return given
-
-    @field_validator("frame", mode="before")
-    @classmethod
-    def _frame_is_the_books(cls, frame: object) -> object:
-        raise ValueError("unknown key; how far a rule looks back is its lookback")
 
     @model_validator(mode="after")
     def _can_hit(self) -> Self:
@@ -68,11 +63,10 @@ class RapidActivity(Rule):
         return self.window_seconds
 
     def hits(self, transactions: str, arrival: str) -> str:
-        # From the oldest place to the row's own, counted from the end; before an account's first row all is NULL.
-        ordered = [f"places - {back}" for back in range(self.lookback, 0, -1)] + ["places"]
-        near = {place: f"times[{place}] BETWEEN window_start AND event_utc" for place in ordered}
-        recent = {"times": _UTC, "ids": "transaction_id"}
-        judged = {"contributing": " + ".join(f"CASE WHEN {is_near} THEN 1 ELSE 0 END" for is_near in near.values())}
+        past = range(self.lookback, 0, -1)  # from the oldest place to the newest
+        near = {place: f"time_{place} BETWEEN window_start AND event_utc" for place in past}
+        recent = {"time": "event_utc", "id": "transaction_id"}
+        judged = {"contributing": " + ".join([*(f"CASE WHEN {near[place]} THEN 1 ELSE 0 END" for place in past), "1"])}
         conditions = [f"contributing > {self.count}"] if self.count is not None else []
         found = {
             "count": "CAST(contributing AS STRING)",
@@ -82,11 +76,16 @@ class RapidActivity(Rule):
         }
         columns = HIT_COLUMNS
         if self.total_amounts is not None:
-            # In hundredths, as whole numbers: adding decimals would widen their type a hundred times over.
-            recent |= {"hundredths": "CAST(amount * 100 AS BIGINT)", "currencies": "currency"}
+            # In hundredths, as whole numbers: adding decimals would widen their type with every place.
+            recent |= {"hundredths": "hundredths", "currency": "currency"}
             judged["total"] = " + ".join(
-                f"CASE WHEN {is_near} AND currencies[{place}] = currency THEN hundredths[{place}] ELSE 0 END"
-                for place, is_near in near.items()
+                [
+                    *(
+                        f"CASE WHEN {near[place]} AND currency_{place} = currency THEN hundredths_{place} ELSE 0 END"
+                        for place in past
+                    ),
+                    "hundredths",
+                ]
             )
             limit, total = by_currency(self.total_amounts), "CAST(total * 0.01 AS DECIMAL(18, 2))"
             conditions.append(f"{total} > {limit}")
@@ -95,23 +94,26 @@ class RapidActivity(Rule):
                 "amount_limit": f"CAST({limit} AS STRING)",
                 "currency": "currency",
             }
-            columns = f"{HIT_COLUMNS}, currency"
-        contributors = ", ".join(f"CASE WHEN {is_near} THEN ids[{place}] END" for place, is_near in near.items())
+            columns = f"{HIT_COLUMNS}, currency, CAST(amount * 100 AS BIGINT) AS hundredths"
+        contributors = ", ".join(
+            [*(f"CASE WHEN {near[place]} THEN id_{place} END" for place in past), "transaction_id"]
+        )
         found["transaction_ids"] = f"ARRAY_JOIN(ARRAY[{contributors}], ' ')"
-        arrays = ",\n      ".join(f"ARRAY_AGG({value}) OVER recent AS {name}" for name, value in recent.items())
+        places = ",\n    ".join(
+            ", ".join(
+                f"LAG({value}, {place}) OVER (PARTITION BY account_id ORDER BY turn) AS {name}_{place}"
+                for name, value in recent.items()
+            )
+            for place in past
+        )
         # An UNNEST of one value keeps the planner from copying the sum into every place that uses it.
         sums = "\n".join(f"CROSS JOIN UNNEST(ARRAY[{value}]) AS {name}_of({name})" for name, value in judged.items())
-        frame = max(self.frame, self.lookback)
         return f"""SELECT {HIT_COLUMNS},
   {evidence(**found)}
 FROM (
-  SELECT *, CARDINALITY(times) AS places, TIMESTAMPADD(SECOND, -{self.window_seconds}, event_utc) AS window_start
-  FROM (
-    SELECT {columns}, {_UTC} AS event_utc,
-      {arrays}
-    FROM {transactions}
-    WINDOW recent AS (PARTITION BY account_id ORDER BY {arrival} ROWS BETWEEN {frame} PRECEDING AND CURRENT ROW)
-  )
+  SELECT *, TIMESTAMPADD(SECOND, -{self.window_seconds}, event_utc) AS window_start,
+    {places}
+  FROM (SELECT {columns}, {_UTC} AS event_utc, {arrival} AS turn FROM {transactions})
 )
 {sums}
 WHERE {" AND ".join(conditions)}"""

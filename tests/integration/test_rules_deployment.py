@@ -88,7 +88,7 @@ def test_rules_check_changed_rule_of_the_same_version_is_refused(edited: Edited)
     replaced(edited.rules, "count: 5 ", "count: 3 ")
     refused = edited.command("rules", "check", check=False)
     assert refused.returncode == 4
-    assert "rapid-activity (count: 5 -> 3, lookback: 10 -> 8)" in refused.stderr
+    assert "rapid-activity (count: 5 -> 3, lookback: 5 -> 3)" in refused.stderr
     assert edited.command("rules", "deploy", check=False).returncode == 4
     assert [deployment["state"] for deployment in edited.history()] == ["in force"]
 

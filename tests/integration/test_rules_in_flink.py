@@ -135,7 +135,7 @@ def test_alerts_evidence_says_what_was_compared(alerts: list[dict[str, Any]]) ->
         "count": "3",
         "limit": "2",
         "window_seconds": "60",
-        "lookback": "7",
+        "lookback": "2",
         "transaction_ids": f"{transaction_id(5)} {transaction_id(6)} {transaction_id(8)}",
     }
     assert evidence[15, "night"] == {
