@@ -79,9 +79,9 @@ def running_pipeline() -> Iterator[Bench]:
         ports = {f"PIPELINE_{name}": "0" for name in _PORTS}
         bench = Bench(state, {**os.environ, **ports, "PIPELINE_STATE": str(state)})
         started = time.monotonic()
-        bench.pipeline("up", "--detach", "--no-generator")
-        bench.up_seconds = round(time.monotonic() - started, 1)
         try:
+            bench.pipeline("up", "--detach", "--no-generator")
+            bench.up_seconds = round(time.monotonic() - started, 1)
             bench.send(rate=200, records=3_000)  # the JVMs compile what they run
             yield bench
         finally:
