@@ -149,7 +149,7 @@ def _sent(bench: Bench, beginning: dict[int, int]) -> dict[Position, float]:
     ends = bench.ends()
     consumer = Consumer({"bootstrap.servers": bench.addresses.kafka_bootstrap_servers, "group.id": "benchmark-sent"})
     consumer.assign([TopicPartition(names.RAW_TOPIC, number, offset) for number, offset in beginning.items()])
-    missing, sent = sum(ends.values()) - sum(beginning.values()), {}
+    missing, sent = sum(ends.values()) - sum(beginning.values()), dict[Position, float]()
     try:
         while len(sent) < missing:
             for message in consumer.consume(10_000, timeout=5):
