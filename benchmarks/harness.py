@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT
+from operations.signals import raise_interrupted
 
 RESULTS = Path(__file__).parent / "results"
 _PORTS = (
@@ -73,7 +74,8 @@ class Bench:
 
 @contextmanager
 def running_pipeline() -> Iterator[Bench]:
-    """A pipeline without its generator, its JVMs warm; ended and forgotten in the end."""
+    """A pipeline without its generator, its JVMs warm; ended and forgotten in the end, also by Ctrl-C."""
+    raise_interrupted()
     with tempfile.TemporaryDirectory(prefix="pipeline-benchmark-") as folder:
         state = Path(folder).resolve()
         ports = {f"PIPELINE_{name}": "0" for name in _PORTS}

@@ -25,6 +25,8 @@ from lake.snapshots import current_snapshot
 
 _RESULTS = RESULTS / "throughput.json"
 _PATIENCE_SECONDS = 600
+# What the JVMs see before: with fewer, their second compiler is still at work and takes a quarter of the processors.
+_WARM_RECORDS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def main(
 ) -> None:
     """Measure the sustained rate with every sink on."""
     with running_pipeline() as bench:
-        bench.send(rate=0, records=100_000)  # the second compiler has seen what is hot
+        bench.send(rate=0, records=_WARM_RECORDS)
         _await_stored(bench, sum(bench.ends().values()))
         measured = _measure(bench, records)
     result = {

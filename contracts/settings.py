@@ -46,7 +46,7 @@ class Flink(_Section):
     rest_port: Port = 8081
     rpc_port: Port = 6123
     jobmanager_mb: MegaBytes = 640
-    taskmanager_mb: MegaBytes = 1536
+    taskmanager_mb: MegaBytes = 1280
     alerting_parallelism: int = Field(default=2, ge=1, le=256)
     lakehouse_parallelism: int = Field(default=1, ge=1, le=256)
     alerting_checkpoint_ms: int = Field(default=10_000, ge=500)

@@ -7,7 +7,6 @@ and the record is kept under `validator_disagreement`, never dropped.
 import base64
 import json
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, ValidationError
@@ -149,8 +148,3 @@ def shorten(text: str) -> str:
 
 def _kind(value: object) -> str:
     return {list: "an array", str: "a string", bool: "a boolean", type(None): "null"}.get(type(value), "a number")
-
-
-def rows(payload: bytes | None) -> Iterator[tuple[str, str, str | None, str]]:
-    """`explain` as a table function: one row."""
-    yield explain(payload)

@@ -19,6 +19,7 @@ from streaming.validation import (
     canonical_order,
     canonical_pattern,
     fast_expression,
+    fast_values_expression,
     limits_expression,
     optional_value_expression,
     quote,
@@ -76,14 +77,14 @@ def _source_options(*, topic: str, servers: str, group: str, starts: Mapping[int
     }
 
 
-def _sink_options(*, topic: str, servers: str) -> dict[str, str]:
+def _sink_options(*, topic: str, servers: str, linger_ms: int = 0) -> dict[str, str]:
     return {
         "connector": "kafka",
         "topic": topic,
         "properties.bootstrap.servers": servers,
         # Exactly-once would show a record only when its checkpoint commits. Ids are deterministic instead.
         "sink.delivery-guarantee": "at-least-once",
-        "properties.linger.ms": "0",
+        "properties.linger.ms": str(linger_ms),
         "properties.compression.type": "lz4",
     }
 
@@ -103,7 +104,11 @@ _REPLAYED_FROM = f"REGEXP_EXTRACT(DECODE(headers[{quote(names.REPLAY_HEADER)}], 
 
 
 def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = NOWHERE, replays: bool = False) -> str:
-    """The raw topic, as bytes: nothing is parsed before it is judged, so nothing can fail or be dropped unseen.
+    """The raw topic: nothing is parsed before it is judged, so nothing can fail or be dropped unseen.
+
+    The payload is a STRING around the bytes as they came: Flink decodes them only where characters are asked for, with
+    U+FFFD for what is not UTF-8, and gives them back unchanged as BYTES. BYTES would be decoded, encoded and decoded
+    again on their way through one operator.
 
     With `replays`, also the records' headers.
     """
@@ -111,18 +116,21 @@ def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = 
     kafka = _source_options(topic=names.RAW_TOPIC, servers=servers, group=group, starts=starts)
     headers = ",\n  headers MAP<STRING, BYTES> METADATA VIRTUAL" if replays else ""
     return f"""CREATE TEMPORARY TABLE {RAW} (
-  payload BYTES,
+  payload STRING,
 {_POSITION}{headers}
 ) {options({**kafka, "format": "raw"})}"""
 
 
 def judged_view(*, replays: bool = False) -> str:
-    """Every raw record with its verdict: `field_values` are the values of a valid record, NULL for a refused one.
+    """Every raw record with its verdict: `field_values` has the values of a valid record, and is NULL for a refused one.
+
+    Where `fast`, they are every fourth of it, in the contract's order; else all of it, by name.
 
     Each UNNEST of one value keeps Flink from writing that value's expression into every column that uses it: the
-    planner merges projections, and each field would judge the record again.
+    planner merges projections, and each field would judge the record again. The view as a whole is to be read through
+    `Once`, for the same reason.
 
-    Where the contract has optional fields, their values are taken from `canonical`.
+    Where the contract has optional fields, their values are taken from `payload` or `canonical`.
 
     With `replays`, also the place of the record that this one repairs. Only a job that stores it asks for it: the
     planner does not see through UNNEST that a column is not used, and `alerting` would read headers for nothing.
@@ -133,21 +141,20 @@ def judged_view(*, replays: bool = False) -> str:
     canonical = ", c.canonical" if contract.optional else ""
     return f"""CREATE TEMPORARY VIEW {JUDGED} AS
 SELECT r.payload, r.kafka_topic, r.kafka_partition, r.kafka_offset, r.kafka_timestamp{pointer},
-  f.fast, v.field_values{canonical}
+  f.fast{canonical},
+  CASE WHEN f.fast THEN {fast_values_expression("r.payload")}
+    WHEN REGEXP(c.canonical, {quote(canonical_pattern(contract))})
+    THEN REGEXP_EXTRACT_ALL(c.canonical, {quote(VALUE)}, 1) END AS field_values
 FROM {source} AS r
-CROSS JOIN UNNEST(ARRAY[DECODE(r.payload, 'UTF-8')]) AS t(content)
-CROSS JOIN UNNEST(ARRAY[COALESCE({fast_expression(contract, "t.content")}, FALSE)]) AS f(fast)
+CROSS JOIN UNNEST(ARRAY[COALESCE({fast_expression(contract, "r.payload")}, FALSE)]) AS f(fast)
 CROSS JOIN UNNEST(ARRAY[
-  CASE WHEN f.fast THEN t.content
-    WHEN {small_expression(contract, "r.payload")}
-      AND ENCODE(t.content, 'UTF-8') = r.payload
-      AND REGEXP(t.content, {quote(WELL_PAIRED)})
-      AND {limits_expression(contract, "t.content")}
-      AND ('{{"v":' || t.content || '}}') IS JSON OBJECT
-    THEN {canonical_expression(contract, "t.content")} END]) AS c(canonical)
-CROSS JOIN UNNEST(ARRAY[
-  CASE WHEN f.fast OR REGEXP(c.canonical, {quote(canonical_pattern(contract))})
-    THEN REGEXP_EXTRACT_ALL(c.canonical, {quote(VALUE)}, 1) END]) AS v(field_values)"""
+  CASE WHEN f.fast THEN NULL
+    WHEN {small_expression(contract, "CAST(r.payload AS BYTES)")}
+      AND ENCODE(r.payload, 'UTF-8') = CAST(r.payload AS BYTES)
+      AND REGEXP(r.payload, {quote(WELL_PAIRED)})
+      AND {limits_expression(contract, "r.payload")}
+      AND ('{{"v":' || r.payload || '}}') IS JSON OBJECT
+    THEN {canonical_expression(contract, "r.payload")} END]) AS c(canonical)"""
 
 
 def valid_view(judged: str = JUDGED, *, replays: bool = False) -> str:
@@ -170,18 +177,18 @@ def _required_columns(contract: Contract) -> list[str]:
     canonical = {field.name: number for number, field in enumerate(canonical_order(contract), start=1)}
     columns = []
     for number, field in enumerate(contract.required, start=1):
-        value = f"CASE WHEN fast THEN field_values[{number}] ELSE field_values[{canonical[field.name]}] END"
+        value = f"CASE WHEN fast THEN field_values[{4 * number}] ELSE field_values[{canonical[field.name]}] END"
         if "pattern" not in field.rules and "enum" not in field.rules:
             # The one value that may hold escapes: a parser undoes them.
             unescaped = f"""JSON_VALUE('{{"v":"' || field_values[{canonical[field.name]}] || '"}}', '$.v')"""
-            value = f"CASE WHEN fast THEN field_values[{number}] ELSE {unescaped} END"
+            value = f"CASE WHEN fast THEN field_values[{4 * number}] ELSE {unescaped} END"
         columns.append(f"  {_typed(value, field.type)} AS {field.column}")
     return columns
 
 
 def _optional_columns(contract: Contract) -> list[str]:
     return [
-        f"  {_typed(optional_value_expression(field, fast='fast', canonical='canonical'), field.type)}"
+        f"  {_typed(optional_value_expression(field, fast='fast', record='payload', canonical='canonical'), field.type)}"
         f" AS `{field.column}`"
         for field in contract.optional
     ]
@@ -227,7 +234,8 @@ def alert_source(addresses: Addresses, *, group: str) -> str:
 def dead_letter_sink(addresses: Addresses) -> str:
     """The dead-letter topic."""
     kafka = {
-        **_sink_options(topic=names.DEAD_LETTER_TOPIC, servers=addresses.kafka_bootstrap_servers),
+        # Nobody waits for a dead letter, and a flood of them, each sent by itself, keeps the broker from the alerts.
+        **_sink_options(topic=names.DEAD_LETTER_TOPIC, servers=addresses.kafka_bootstrap_servers, linger_ms=100),
         # A record that is larger than this would restart the job for ever.
         "properties.max.request.size": str(DEAD_LETTER_TOPIC_BYTES),
     }

@@ -42,13 +42,16 @@ def distribution() -> Path:
 
 @dataclass(frozen=True)
 class TaskManagerMemory:
-    """How a TaskManager's process size is divided, in MiB. Managed memory is 0: state is on the heap."""
+    """How a TaskManager's process size is divided, in MiB.
+
+    Managed memory is 0: RocksDB allocates outside of it, within the overhead, what `streaming.jobs.plan` allows it.
+    """
 
     heap: int
     network: int = 64
     off_heap: int = 128
     metaspace: int = 256
-    overhead: int = 96
+    overhead: int = 256
 
     @classmethod
     def of(cls, process_mb: int) -> "TaskManagerMemory":

@@ -35,7 +35,8 @@ def alerting_job(addresses: Addresses, flink: Flink, book: RuleBook, begin: Begi
         definitions=(
             tables.raw_source(addresses, group=names.ALERTING_JOB, starts=begin.read_from),
             tables.judged_view(),
-            tables.valid_view(),
+            Once(tables.JUDGED, tables.JUDGED_ONCE),
+            tables.valid_view(tables.JUDGED_ONCE),
             Once(tables.VALID, tables.VALID_ONCE),
             tables.alert_sink(addresses),
         ),

@@ -6,9 +6,12 @@ from contracts.schema import load_contract
 from contracts.settings import Flink
 from contracts.tables import Table, alerts, dead_letters, transactions
 from streaming import tables
+from streaming.explain import Explanation
 from streaming.jobs.plan import JobPlan, Once, job_options
 
 _REFUSED = "refused_transactions"
+_EXPLAINED = "explained_transactions"
+_EXPLAINED_ONCE = "explained_once"
 _EXPLAIN = "CREATE TEMPORARY SYSTEM FUNCTION explain_refused AS 'streaming.udf.explain_refused' LANGUAGE PYTHON"
 
 
@@ -31,6 +34,8 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
             tables.judged_view(replays=True),
             Once(tables.JUDGED, tables.JUDGED_ONCE),
             tables.valid_view(tables.JUDGED_ONCE, replays=True),
+            _explained_view(),
+            Once(_EXPLAINED, _EXPLAINED_ONCE),
             _refused_view(),
         ),
         inserts=(
@@ -48,14 +53,19 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
     )
 
 
+def _explained_view() -> str:
+    return f"""CREATE TEMPORARY VIEW {_EXPLAINED} AS
+SELECT kafka_topic, kafka_partition, kafka_offset, {names.REPLAYED_FROM},
+  explain_refused(CAST(payload AS BYTES)) AS explanation
+FROM {tables.JUDGED_ONCE} WHERE field_values IS NULL"""
+
+
 def _refused_view() -> str:
     columns = ", ".join(f"`{field.name}`" for field in load_contract("dead-letter").fields)
+    explanation = ", ".join(f"e.explanation.{name}" for name in Explanation._fields)
     return f"""CREATE TEMPORARY VIEW {_REFUSED} ({columns}) AS
-SELECT j.kafka_topic, j.kafka_partition, j.kafka_offset,
-  e.reason_code, e.message, e.payload, e.payload_encoding, CURRENT_TIMESTAMP, j.{names.REPLAYED_FROM}
-FROM {tables.JUDGED_ONCE} AS j,
-  LATERAL TABLE(explain_refused(j.payload)) AS e(reason_code, message, payload, payload_encoding)
-WHERE j.field_values IS NULL"""
+SELECT e.kafka_topic, e.kafka_partition, e.kafka_offset, {explanation}, CURRENT_TIMESTAMP, e.{names.REPLAYED_FROM}
+FROM {_EXPLAINED_ONCE} AS e"""
 
 
 def _first_of_each_alert() -> str:

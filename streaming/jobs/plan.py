@@ -54,7 +54,18 @@ def job_options(name: str, flink: Flink, *, parallelism: int, checkpoint_ms: int
         "pipeline.object-reuse": "true",
         "table.local-time-zone": "UTC",
         "execution.buffer-timeout.interval": f"{flink.buffer_timeout_ms} ms",
-        "state.backend.type": "hashmap",
+        # On disk, since an account takes 3 KB as objects: a million of them would need the heap of a server. A read of an
+        # account never seen is answered by the bloom filter.
+        "state.backend.type": "rocksdb",
+        "execution.checkpointing.incremental": "true",
+        "state.backend.rocksdb.use-bloom-filter": "true",
+        # Flink's own bound for all of it makes each small part smaller still, and it flushes for ever (4 times slower).
+        # Each operator with state takes at most 64 MB: two write buffers and a cache.
+        "state.backend.rocksdb.memory.managed": "false",
+        "state.backend.rocksdb.writebuffer.size": "16 mb",
+        "state.backend.rocksdb.block.cache-size": "32 mb",
+        # As small as with Snappy, the default, at 4 us less a record.
+        "state.backend.rocksdb.compression.per.level": "LZ4_COMPRESSION",
         "table.exec.state.ttl": f"{flink.state_hours} h",
         "execution.checkpointing.interval": f"{checkpoint_ms} ms",
         "execution.checkpointing.min-pause": f"{min(checkpoint_ms // 2, 1000)} ms",

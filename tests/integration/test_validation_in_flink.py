@@ -29,7 +29,7 @@ SEED = 20261122
 _PLACE = "kafka_topic, kafka_partition, kafka_offset, kafka_timestamp"
 _PLACE_COLUMNS = "  kafka_topic STRING, kafka_partition INT, kafka_offset BIGINT, kafka_timestamp TIMESTAMP_LTZ(3)"
 _EXPLAIN = "CREATE TEMPORARY SYSTEM FUNCTION explain_refused AS 'streaming.udf.explain_refused' LANGUAGE PYTHON"
-_EXPLANATION = "reason_code, message, payload, payload_encoding"
+_EXPLANATION = "e.reason_code, e.message, e.payload, e.payload_encoding"
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,9 @@ def _run(folder: Path, contract: Contract, records: list[tuple[str, bytes | None
         folder / "job",
         definitions=(
             _EXPLAIN,
-            flink_batch.json_table(tables.RAW, f"  payload BYTES,\n{_PLACE_COLUMNS}", folder / "raw"),
+            flink_batch.json_table("written", f"  payload STRING,\n{_PLACE_COLUMNS}", folder / "raw"),
+            # A STRING around bytes that need not be UTF-8, as the raw format makes it.
+            f"CREATE TEMPORARY VIEW {tables.RAW} AS SELECT FROM_BASE64(payload) AS payload, {_PLACE} FROM written",
             tables.judged_view(),
             tables.valid_view(),
             flink_batch.json_table(
@@ -118,9 +120,9 @@ def _run(folder: Path, contract: Contract, records: list[tuple[str, bytes | None
         inserts=(
             f"INSERT INTO verdicts SELECT kafka_offset, fast, field_values IS NOT NULL FROM {tables.JUDGED}",
             f"INSERT INTO valid SELECT {typed}, {_PLACE} FROM {tables.VALID}",
-            f"INSERT INTO refused SELECT j.kafka_offset, e.reason_code, e.message, e.payload, e.payload_encoding "
-            f"FROM {tables.JUDGED} AS j, LATERAL TABLE(explain_refused(j.payload)) AS e({_EXPLANATION}) "
-            "WHERE j.field_values IS NULL",
+            f"INSERT INTO refused SELECT kafka_offset, {_EXPLANATION} FROM ("
+            f"  SELECT kafka_offset, explain_refused(CAST(payload AS BYTES)) AS e FROM {tables.JUDGED}"
+            "  WHERE field_values IS NULL)",
         ),
         options={"python.execution-mode": "thread"},
     )

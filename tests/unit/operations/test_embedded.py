@@ -88,7 +88,7 @@ def test_flink_configuration_is_reachable_from_this_machine_alone(tmp_path: Path
     assert configuration["web.submit.enable"] is False
 
 
-@pytest.mark.parametrize("size", [900, 1024, 4096])
+@pytest.mark.parametrize("size", [960, 1024, 4096])
 def test_flink_taskmanager_memory_parts_add_up_to_the_process(tmp_path: Path, size: int) -> None:
     configuration = cluster(tmp_path, Flink(taskmanager_mb=size)).configuration()
     parts = [
@@ -103,8 +103,8 @@ def test_flink_taskmanager_memory_parts_add_up_to_the_process(tmp_path: Path, si
 
 
 def test_taskmanager_memory_too_small_names_the_setting_and_a_size_that_works() -> None:
-    with pytest.raises(MachineError, match=r"flink.taskmanager_mb=700 leaves 156 MiB .* set (\d+) or more") as refusal:
-        TaskManagerMemory.of(700)
+    with pytest.raises(MachineError, match=r"flink.taskmanager_mb=900 leaves 196 MiB .* set (\d+) or more") as refusal:
+        TaskManagerMemory.of(900)
     enough = re.search(r"set (\d+) or more", str(refusal.value))
     assert enough
     assert TaskManagerMemory.of(int(enough[1])).heap == 256
