@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import tenacity
 
-from contracts.errors import NotRunning
+from contracts.errors import ComponentFailed, NotRunning
 from streaming.jobs.plan import FINGERPRINT
 
 _ENDED = ("FINISHED", "CANCELED", "FAILED")
@@ -40,6 +41,36 @@ def _job(flink: httpx.Client, job: Any) -> RunningJob:
     if fingerprint is None and job["state"] == "INITIALIZING":
         raise NotRunning(f"Flink has only just taken the job {job['name']} and does not tell of it yet")
     return RunningJob(job["jid"], job["name"], running, fingerprint)
+
+
+class _NotListed(Exception):
+    """The list is still older than the job."""
+
+
+def await_listed(flink: httpx.Client, job_id: str, *, seconds: float = 10) -> None:
+    """Returns once the cluster at the client's base URL lists the job.
+
+    Its list may be older than the submission, by `web.refresh-interval`; whoever looks before takes the job for missing
+    and submits it again. Raises ComponentFailed after `seconds`.
+    """
+
+    def look() -> None:
+        if job_id not in {job.job_id for job in running_jobs(flink)}:
+            raise _NotListed
+
+    retry = tenacity.Retrying(
+        wait=tenacity.wait_fixed(0.25),
+        stop=tenacity.stop_after_delay(seconds),
+        retry=tenacity.retry_if_exception_type((NotRunning, _NotListed)),
+        reraise=True,
+    )
+    try:
+        retry(look)
+    except (NotRunning, _NotListed) as error:
+        raise ComponentFailed(
+            f"Flink at {flink.base_url} took the job {job_id} and did not list it for {seconds:.0f} s. "
+            "Look at: pipeline logs jobmanager"
+        ) from error
 
 
 def fingerprint_of(flink: httpx.Client, job_id: str) -> str | None:

@@ -27,7 +27,7 @@ from streaming.checkpoints import checkpoint_folder, flink_uri, record_contracts
 from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
-from streaming.running_jobs import running_jobs
+from streaming.running_jobs import await_listed, running_jobs
 
 log = structlog.get_logger()
 
@@ -70,7 +70,10 @@ def submit(
     client = statements.execute().get_job_client()
     if client is None:
         raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")
-    return str(client.get_job_id())
+    job_id = str(client.get_job_id())
+    with httpx.Client(base_url=addresses.flink_rest_url, timeout=5) as flink:
+        await_listed(flink, job_id)
+    return job_id
 
 
 class _NotReady(Exception):

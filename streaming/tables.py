@@ -10,7 +10,7 @@ from types import MappingProxyType
 from contracts import names, positions
 from contracts.addresses import Addresses
 from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_TOPIC_BYTES
-from contracts.schema import Contract, load_contract
+from contracts.schema import Contract, Field, load_contract
 from contracts.tables import Table
 from streaming.validation import (
     VALUE,
@@ -122,7 +122,7 @@ def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = 
 
 
 def judged_view(*, replays: bool = False) -> str:
-    """Every raw record with its verdict: `field_values` has the values of a valid record, and is NULL for a refused one.
+    """Every raw record with its verdict: `field_values` has the values of a valid record and is NULL for a refused one.
 
     Where `fast`, they are every fourth of it, in the contract's order; else all of it, by name.
 
@@ -187,11 +187,10 @@ def _required_columns(contract: Contract) -> list[str]:
 
 
 def _optional_columns(contract: Contract) -> list[str]:
-    return [
-        f"  {_typed(optional_value_expression(field, fast='fast', record='payload', canonical='canonical'), field.type)}"
-        f" AS `{field.column}`"
-        for field in contract.optional
-    ]
+    def value(field: Field) -> str:
+        return optional_value_expression(field, fast="fast", record="payload", canonical="canonical")
+
+    return [f"  {_typed(value(field), field.type)} AS `{field.column}`" for field in contract.optional]
 
 
 def _typed(value: str, column_type: str) -> str:

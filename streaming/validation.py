@@ -106,8 +106,8 @@ def _query(text: str, fields: tuple[Field, ...]) -> str:
 def optional_value_expression(field: Field, *, fast: str, record: str, canonical: str) -> str:
     """SQL for the value of an optional `field`, NULL where it is absent, of the canonical text in `canonical`.
 
-    Where `fast`, it is taken from the `record` itself: no value has a quote in it, so the name between quotes and before
-    a colon is the key.
+    Where `fast`, it is taken from the `record` itself: no value has a quote in it, so the name between quotes and
+    before a colon is the key.
     """
     plain = quote(f'"{field.name}": ?"([^"]*+)"')
     path = quote(f"lax $[1]['{field.name}']")

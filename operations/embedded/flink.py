@@ -139,6 +139,8 @@ class FlinkCluster:
             "heartbeat.timeout": "10 s",
             # How old a metric may be that is asked for: where a new rule book stands decides when it takes over.
             "metrics.fetcher.update-interval": "1000",
+            # The same of its list of jobs.
+            "web.refresh-interval": "1000",
             "cluster.evenly-spread-out-slots": False,
             "classloader.check-leaked-classloader": False,
             # User classes lie on the cluster's own class path, as it serves these jobs alone: loaded once, not per job.

@@ -54,8 +54,8 @@ def job_options(name: str, flink: Flink, *, parallelism: int, checkpoint_ms: int
         "pipeline.object-reuse": "true",
         "table.local-time-zone": "UTC",
         "execution.buffer-timeout.interval": f"{flink.buffer_timeout_ms} ms",
-        # On disk, since an account takes 3 KB as objects: a million of them would need the heap of a server. A read of an
-        # account never seen is answered by the bloom filter.
+        # On disk: as objects an account takes 3 KB, and a million of them the heap of a server. Whether an account was
+        # ever seen is answered by the bloom filter.
         "state.backend.type": "rocksdb",
         "execution.checkpointing.incremental": "true",
         "state.backend.rocksdb.use-bloom-filter": "true",

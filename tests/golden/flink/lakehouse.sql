@@ -98,7 +98,7 @@ CREATE TEMPORARY TABLE dead_letters_out (
   'topic' = 'transactions.dead-letter',
   'properties.bootstrap.servers' = '127.0.0.1:9092',
   'sink.delivery-guarantee' = 'at-least-once',
-  'properties.linger.ms' = '0',
+  'properties.linger.ms' = '100',
   'properties.compression.type' = 'lz4',
   'properties.max.request.size' = '4194304',
   'value.format' = 'json',
