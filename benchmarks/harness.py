@@ -92,6 +92,30 @@ def running_pipeline() -> Iterator[Bench]:
             bench.stop_seconds = round(time.monotonic() - stopping, 1)
 
 
+@dataclass
+class Compactions:
+    """How many commits have replaced small files; known in the end."""
+
+    count: int = 0
+
+
+@contextmanager
+def compacting(bench: Bench) -> Iterator[Compactions]:
+    """All tables are compacted meanwhile, without a pause, by a process that yields to the stream as Dagster does."""
+    command = ["nice", "-n", "10", sys.executable, "-m", "benchmarks.compacting"]
+    environment = {**bench.environment, **bench.addresses.to_environment()}
+    compactions = Compactions()
+    with subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield compactions
+        finally:
+            process.terminate()
+            output, _ = process.communicate(timeout=60)
+    if process.returncode:
+        raise SystemExit(f"the compaction ended with exit code {process.returncode}")
+    compactions.count = int(output)
+
+
 def machine() -> dict[str, str | int | None]:
     """What a figure was measured on."""
     return {"cpus": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()}

@@ -1,7 +1,8 @@
 """Measures the running pipe from outside: `uv run python -m benchmarks.latency`.
 
 Starts a pipeline of its own on free ports and measures, per rate: alert latency (producer's send -> alert read by a
-consumer), storage latency (producer's send -> row visible to a reader of the table), and the memory of each process.
+consumer), storage latency (producer's send -> row visible to a reader of the table), and the memory of each process;
+once as it is, once while all tables are compacted without a pause.
 Everything is read as a user would read it: a Kafka consumer, the Iceberg catalog, `pipeline status`.
 Results go to `benchmarks/results/latency.json` and to the screen.
 """
@@ -10,20 +11,22 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated
 
 import numpy as np
+import rich.table
 import typer
 from confluent_kafka import Consumer, TopicPartition
+from numpy.typing import ArrayLike, NDArray
+from pyiceberg.table import Table
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.harness import RESULTS, Bench, machine, running_pipeline
+from benchmarks.harness import RESULTS, Bench, compacting, machine, running_pipeline
 from contracts import names
-from contracts.addresses import Addresses
+from contracts.tables import transactions
 from lake.catalog import open_catalog
 
 _RESULTS = RESULTS / "latency.json"
@@ -41,18 +44,23 @@ class Percentiles:
     longest: float
 
     @classmethod
-    def of(cls, milliseconds: list[float]) -> "Percentiles":
-        """Those of `milliseconds`, which must not be empty."""
-        p50, p95, p99, longest = np.percentile(milliseconds, [50, 95, 99, 100])
-        return cls(len(milliseconds), *(round(float(value), 1) for value in (p50, p95, p99, longest)))
+    def of(cls, *milliseconds: ArrayLike) -> "Percentiles":
+        """Those of all `milliseconds`; there must be one."""
+        every = np.concatenate(milliseconds)
+        p50, p95, p99, longest = np.percentile(every, [50, 95, 99, 100])
+        return cls(len(every), *(round(float(value), 1) for value in (p50, p95, p99, longest)))
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One rate, in transactions a second, over `seconds`. `memory_mb` is the proportional set size by component."""
+    """One rate, in transactions a second, over `seconds`. `memory_mb` is the proportional set size by component.
+
+    `compactions` counts the commits that replaced small files meanwhile; None where nothing compacted.
+    """
 
     rate: int
     seconds: int
+    compactions: int | None
     alert: Percentiles
     storage: Percentiles
     memory_mb: dict[str, int]
@@ -60,21 +68,25 @@ class Measurement:
 
 @dataclass
 class Arrivals:
-    """When a reader first saw things, in epoch seconds: alerts by their transaction's position, snapshots by id."""
+    """When a reader first saw things, in epoch seconds: alerts by their transaction's position, tables as they were."""
 
     alerts: dict[Position, float] = field(default_factory=dict)
-    snapshots: dict[int, float] = field(default_factory=dict)
+    tables: list[tuple[float, Table]] = field(default_factory=list)
 
 
 def main(
-    rates: Annotated[str, typer.Option(help="Transactions a second, separated by commas.")] = "10,1000",
+    rates: Annotated[str, typer.Option(help="Transactions a second, separated by commas.")] = "10,1000,10000",
     seconds: Annotated[int, typer.Option(min=20, help="How long each rate is measured.")] = 120,
 ) -> None:
-    """Measure alert latency, storage latency and memory at several rates."""
+    """Measure alert latency, storage latency and memory at several rates, without and with compaction."""
     console = Console(stderr=True)
     with running_pipeline() as bench:
         console.print(f"up after {bench.up_seconds} s")
-        measured = [_measure(bench, rate, seconds, console) for rate in map(int, rates.split(","))]
+        measured = [
+            _measure(bench, rate, seconds, console, compacted=compacted)
+            for rate in map(int, rates.split(","))
+            for compacted in (False, True)
+        ]
     result = {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -87,17 +99,29 @@ def main(
     Console().print(_table(measured))
 
 
-def _measure(bench: Bench, rate: int, seconds: int, console: Console) -> Measurement:
-    console.print(f"{rate} transactions a second for {seconds} s ...")
-    beginning, addresses = bench.ends(), bench.addresses
-    with _watching(bench) as arrivals:
+def _measure(bench: Bench, rate: int, seconds: int, console: Console, *, compacted: bool) -> Measurement:
+    console.print(f"{rate} transactions a second for {seconds} s{', tables compacted' if compacted else ''} ...")
+    beginning = bench.ends()
+    compactor = compacting(bench) if compacted else nullcontext(None)
+    with _watching(bench) as arrivals, compactor as compactions:
         bench.send(rate=rate, records=rate * seconds)
         memory = _memory(bench)
         time.sleep(12)  # two commit intervals: the last rows become visible
     sent = _sent(bench, beginning)
-    alert = [(seen - sent[position]) * 1000 for position, seen in arrivals.alerts.items() if position in sent]
-    storage = _storage(addresses, arrivals, sent)
-    return Measurement(rate, seconds, Percentiles.of(alert), Percentiles.of(storage), memory)
+    alert = [
+        (seen - sent[partition][offset - beginning[partition]]) * 1000
+        for (partition, offset), seen in arrivals.alerts.items()
+        if offset >= beginning[partition]
+    ]
+    storage = _storage(arrivals, sent, beginning)
+    return Measurement(
+        rate,
+        seconds,
+        compactions.count if compactions else None,
+        Percentiles.of(alert),
+        Percentiles.of(*storage),
+        memory,
+    )
 
 
 @contextmanager
@@ -125,11 +149,12 @@ def _watching(bench: Bench) -> Iterator[Arrivals]:
             arrivals.alerts.setdefault((alert["source_partition"], alert["source_offset"]), now)
 
     def snapshots() -> None:
-        catalog = open_catalog(addresses)
+        catalog, known = open_catalog(addresses), None
         while not ending.wait(0.1):
-            snapshot = catalog.load_table(f"{names.NAMESPACE}.{names.TRANSACTIONS}").current_snapshot()
-            if snapshot is not None:
-                arrivals.snapshots.setdefault(snapshot.snapshot_id, time.time())
+            table = catalog.load_table(transactions().identifier)
+            if table.metadata.current_snapshot_id != known:
+                arrivals.tables.append((time.time(), table))
+                known = table.metadata.current_snapshot_id
 
     threads = [threading.Thread(target=watch, daemon=True) for watch in (alerts, snapshots)]
     for thread in threads:
@@ -144,34 +169,44 @@ def _watching(bench: Bench) -> Iterator[Arrivals]:
         consumer.close()
 
 
-def _sent(bench: Bench, beginning: dict[int, int]) -> dict[Position, float]:
-    """When each record since `beginning` was sent, by its own Kafka timestamp: set when the producer was called."""
-    ends = bench.ends()
+def _sent(bench: Bench, beginning: dict[int, int]) -> dict[int, NDArray[np.float64]]:
+    """When each record since `beginning` was sent, in epoch seconds, in the order of each partition.
+
+    By its own Kafka timestamp, which is set when the producer is called, in whole milliseconds.
+    """
     consumer = Consumer({"bootstrap.servers": bench.addresses.kafka_bootstrap_servers, "group.id": "benchmark-sent"})
     consumer.assign([TopicPartition(names.RAW_TOPIC, number, offset) for number, offset in beginning.items()])
-    missing, sent = sum(ends.values()) - sum(beginning.values()), dict[Position, float]()
+    sent = {number: np.full(end - beginning[number], np.nan) for number, end in bench.ends().items()}
+    missing = sum(map(len, sent.values()))
     try:
-        while len(sent) < missing:
+        while missing:
             for message in consumer.consume(10_000, timeout=5):
-                sent[(message.partition() or 0, message.offset() or 0)] = message.timestamp()[1] / 1000
+                number = message.partition() or 0
+                if (place := (message.offset() or 0) - beginning[number]) < len(sent[number]):
+                    sent[number][place] = message.timestamp()[1] / 1000
+                    missing -= 1
     finally:
         consumer.close()
     return sent
 
 
-def _storage(addresses: Addresses, arrivals: Arrivals, sent: dict[Position, float]) -> list[float]:
-    """For each stored record, milliseconds from its sending until the first snapshot that holds it was seen."""
-    table = open_catalog(addresses).load_table(f"{names.NAMESPACE}.{names.TRANSACTIONS}")
-    columns = ("kafka_partition", "kafka_offset")
-    delays, known = [], set[Position]()
-    for snapshot in sorted(table.snapshots(), key=lambda found: found.sequence_number or 0):
-        seen = arrivals.snapshots.get(snapshot.snapshot_id)
-        rows = table.scan(snapshot_id=snapshot.snapshot_id, selected_fields=columns).to_arrow() if seen else None
-        if seen is None or rows is None:
-            continue
-        positions = set(zip(*(rows[column].to_pylist() for column in columns), strict=True)) - known
-        delays += [(seen - sent[position]) * 1000 for position in positions if position in sent]
-        known |= positions
+def _storage(
+    arrivals: Arrivals, sent: dict[int, NDArray[np.float64]], beginning: dict[int, int]
+) -> list[NDArray[np.float64]]:
+    """Milliseconds from each record's sending until the first table was seen that holds it, or one sent after it.
+
+    The job stores the records of a partition in their order; those it refuses go the same way, into another table.
+    """
+    delays = []
+    stored = dict.fromkeys(sent, 0)
+    for seen, table in arrivals.tables:
+        rows = table.scan(selected_fields=("kafka_partition", "kafka_offset")).to_arrow()
+        newest = rows.group_by("kafka_partition").aggregate([("kafka_offset", "max")]).to_pydict()
+        for number, offset in zip(newest["kafka_partition"], newest["kafka_offset_max"], strict=True):
+            until = offset + 1 - beginning[number]
+            if until > stored[number]:
+                delays.append((seen - sent[number][stored[number] : until]) * 1000)
+                stored[number] = until
     return delays
 
 
@@ -180,14 +215,14 @@ def _memory(bench: Bench) -> dict[str, int]:
     return {part["name"]: part["memory_mb"] for part in status["components"] if part["memory_mb"]}
 
 
-def _table(measured: list[Measurement]) -> Table:
-    table = Table("tx/s", "latency", "p50 ms", "p95 ms", "p99 ms", "longest ms", "count")
+def _table(measured: list[Measurement]) -> rich.table.Table:
+    table = rich.table.Table("tx/s", "compactions", "latency", "p50 ms", "p95 ms", "p99 ms", "longest ms", "count")
     for one in measured:
         for name, found in (("alert", one.alert), ("storage", one.storage)):
             values = (found.p50, found.p95, found.p99, found.longest, found.count)
-            table.add_row(str(one.rate), name, *(f"{value:,}" for value in values))
+            table.add_row(str(one.rate), str(one.compactions or "none"), name, *(f"{value:,}" for value in values))
         memory = ", ".join(f"{name} {size}" for name, size in one.memory_mb.items())
-        table.add_row(str(one.rate), f"memory: {sum(one.memory_mb.values())} MB ({memory})")
+        table.add_row(str(one.rate), "", f"memory: {sum(one.memory_mb.values())} MB ({memory})")
     return table
 
 
