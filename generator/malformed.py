@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from contracts.schema import load_contract
+
 Record = dict[str, str]
 _Break = Callable[[Record], bytes | None]
 
@@ -27,6 +29,7 @@ class Malformation:
 
 
 MALFORMATIONS: dict[str, Malformation] = {}
+_LIMITS: dict[str, int] = load_contract("transaction").schema["x-limits"]
 
 
 def _way(reason: str, *, identified: bool = True) -> Callable[[_Break], _Break]:
@@ -36,6 +39,17 @@ def _way(reason: str, *, identified: bool = True) -> Callable[[_Break], _Break]:
         return function
 
     return register
+
+
+@_way("too_large")
+def longer_than_the_limit(record: Record) -> bytes:
+    return orjson.dumps({**record, "note": "x" * _LIMITS["bytes"]})
+
+
+@_way("too_large")
+def nested_too_often(record: Record) -> bytes:
+    depth = _LIMITS["containers"]
+    return orjson.dumps(record)[:-1] + b',"note":' + b"[" * depth + b"]" * depth + b"}"
 
 
 @_way("no_payload", identified=False)

@@ -6,7 +6,9 @@ from typing import Protocol
 
 # Waiting is cut into slices, so that a signal, a delivery report or the status line never waits longer.
 SLICE_SECONDS = 0.1
-# Sleeps shorter than this cost more than they space out: above 1,000 records a second some go together.
+# Above 50 records a second those of 20 ms go together. To encode, note and send takes as long for one record as for
+# ten: sent as they came due, 1,000 a second held a whole core.
+TOGETHER_SECONDS = 0.02
 _SHORTEST_SLEEP_SECONDS = 0.001
 
 
@@ -15,6 +17,9 @@ class Pace(Protocol):
 
     def take(self, most: int) -> int:
         """1 to `most`, waiting for the first for at most SLICE_SECONDS; 0 where none came in that time."""
+
+    def change(self, factor: float) -> None:
+        """From now on `factor` times the rate; 0 is a pause."""
 
 
 class TokenBucket:
@@ -32,34 +37,51 @@ class TokenBucket:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._rate, self._clock, self._sleep = rate, clock, sleep
-        self._capacity = 1 + rate * burst_seconds
+        self._usual, self._rate, self._burst_seconds = rate, rate, burst_seconds
+        self._clock, self._sleep = clock, sleep
         self._tokens = 0.0
         self._filled_at = clock()
 
     def take(self, most: int) -> int:
         """See Pace."""
         self._fill()
-        if self._tokens < 1:
-            wait = (1 - self._tokens) / self._rate
+        wanted = min(most, max(1.0, self._rate * TOGETHER_SECONDS))
+        if self._tokens < wanted:
+            wait = (wanted - self._tokens) / self._rate if self._rate else SLICE_SECONDS
             self._sleep(min(max(wait, _SHORTEST_SLEEP_SECONDS), SLICE_SECONDS))
             self._fill()
         taken = min(most, int(self._tokens))
         self._tokens -= taken
         return taken
 
+    def change(self, factor: float) -> None:
+        """See Pace."""
+        self._fill()
+        self._rate = self._usual * factor
+
     def _fill(self) -> None:
         now = self._clock()
-        self._tokens = min(self._capacity, self._tokens + (now - self._filled_at) * self._rate)
+        capacity = 1 + self._rate * self._burst_seconds
+        self._tokens = min(capacity, self._tokens + (now - self._filled_at) * self._rate)
         self._filled_at = now
 
 
 class Unlimited:
     """As fast as the machine goes."""
 
+    def __init__(self, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep, self._paused = sleep, False
+
     def take(self, most: int) -> int:
         """See Pace."""
+        if self._paused:
+            self._sleep(SLICE_SECONDS)
+            return 0
         return most
+
+    def change(self, factor: float) -> None:
+        """See Pace. Only a pause makes a difference."""
+        self._paused = factor == 0
 
 
 def pace_of(rate: float) -> Pace:

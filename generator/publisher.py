@@ -1,19 +1,29 @@
 """Hands records to Kafka and learns how each send ended. The only place that knows librdkafka.
 
-A broker that is away is a state, not an error: records wait in a bounded queue, then the caller waits. Nothing is
-retried here: librdkafka does that, in order and without duplicates (idempotence).
+A broker that is away is a state, not an error: records wait in a bounded queue, the circuit opens, the caller waits.
+Nothing is retried here: librdkafka does that, in order and without duplicates (idempotence).
+
+Nothing here is done record by record that can be done for many. One callback serves a partition's records, and which
+record a report is of follows from the order: an idempotent producer reports the successes of a partition in the order
+in which they were produced. Every poll holds that against the offsets, and against the bytes of the last record.
 """
 
-from collections.abc import Callable, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
-from typing import Protocol
+from itertools import compress, pairwise
+from operator import methodcaller
+from typing import Any, Protocol
 
+import numpy as np
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
+from numpy.typing import NDArray
 
-from contracts.errors import ComponentFailed
+from contracts.errors import ComponentFailed, NotRunning
+from generator.circuit import Circuit, State
 
 _log = structlog.get_logger()
 
@@ -21,6 +31,9 @@ _log = structlog.get_logger()
 _DELIVERY_TIMEOUT_MS = 3_600_000
 _QUEUE_RECORDS, _QUEUE_KILOBYTES = 100_000, 65_536
 _FLUSH_SECONDS = 10.0
+_METADATA_SECONDS = 1.0
+# A broker that hangs closes no connection, and librdkafka waits 60 s for its answer. A healthy one answers in ms.
+_SILENCE_SECONDS = 20.0
 # Above this rate records fill a batch by themselves within a few ms, and fewer requests leave the broker more room.
 _HIGH_RATE = 1_000
 
@@ -28,6 +41,10 @@ _HIGH_RATE = 1_000
 _UNSETTLING = frozenset(
     {KafkaError.REQUEST_TIMED_OUT, KafkaError.NETWORK_EXCEPTION, KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND}
 )
+# Reports of our own wish to forget: they tell nothing about the broker.
+_PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+
+_offset = methodcaller("offset")
 
 
 class Outcome(StrEnum):
@@ -38,32 +55,34 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-Settle = Callable[[int, Outcome, int | None, int | None], None]
-"""Told for each record once: its sequence number, the outcome, and where ok its partition and offset."""
+Settle = Callable[[NDArray[np.int64], Outcome, NDArray[np.int32] | None, NDArray[np.int64] | None], None]
+"""Told for each record once: sequence numbers, their outcome, and where ok the partitions and offsets.
+
+An offset is -1 where the broker has the record and did not say where (librdkafka saw it by a later acknowledgement).
+"""
 
 
-class Position(Protocol):
-    """The part of confluent_kafka.Message that is used here: where a record lies."""
+class Report(Protocol):
+    """The part of confluent_kafka.Message that is used here: which record it was, and where it lies."""
 
-    def partition(self) -> int | None: ...
+    def key(self) -> Any: ...  # bytes, but declared as what a consumer may make of them
+    def value(self) -> Any: ...
     def offset(self) -> int | None: ...
+
+
+OnDelivery = Callable[[KafkaError | None, Any], None]
 
 
 class ProducerLike(Protocol):
     """The part of confluent_kafka.Producer that is used here."""
 
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes,
-        *,
-        on_delivery: Callable[[KafkaError | None, Position], None],
-    ) -> None: ...
+    def produce_batch(
+        self, topic: str, messages: list[dict[str, Any]], partition: int = -1, *, on_delivery: OnDelivery
+    ) -> int: ...
+    def list_topics(self, topic: str, /, *, timeout: float) -> Any: ...
     def poll(self, timeout: float, /) -> int: ...
     def flush(self, timeout: float, /) -> int: ...
     def purge(self, *, in_queue: bool, in_flight: bool) -> None: ...
-    def __len__(self) -> int: ...
 
 
 @dataclass
@@ -86,20 +105,137 @@ def producer_settings(bootstrap_servers: str, *, rate: float) -> dict[str, str |
         "linger.ms": 1 if 0 < rate <= _HIGH_RATE else 5,
         "compression.type": "lz4",
         # The hash of Java clients (librdkafka's own default is CRC32): whoever else produces to the topic puts an
-        # account's records into the same partition, where their order is kept.
+        # account's records into the same partition, where their order is kept. See generator/partitions.py.
         "partitioner": "murmur2_random",
         "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
         "queue.buffering.max.messages": _QUEUE_RECORDS,
         "queue.buffering.max.kbytes": _QUEUE_KILOBYTES,
+        # A request that failed is repeated, and a lost connection opened, after waits that double up to the maximum,
+        # each with librdkafka's jitter of 20 %. Its own 10 s between connections would hold back the end of an outage.
+        "retry.backoff.ms": 100,
+        "retry.backoff.max.ms": 1_000,
+        "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 5_000,
         "log_level": 0,  # librdkafka writes plain text to stderr; what matters comes through error_cb
     }
 
 
+@dataclass(slots=True)
+class _Chunk:
+    """Records that were handed over together. The first `taken` of them are settled."""
+
+    sequences: NDArray[np.int64]
+    keys: Sequence[bytes]
+    values: Sequence[bytes | None]
+    taken: int = 0
+
+
+class _Lane:
+    """The records under way to one partition, oldest first, and the reports on them that were not yet read."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.delivered: list[Report] = []
+        self.failed: list[tuple[KafkaError, Report]] = []
+        self._chunks: deque[_Chunk] = deque()
+        self._last_offset = -1
+        on_success, on_failure = self.delivered.append, self.failed.append
+
+        def on_delivery(error: KafkaError | None, report: Report) -> None:
+            if error is None:
+                on_success(report)
+            else:
+                on_failure((error, report))
+
+        self.on_delivery = on_delivery
+
+    def push(self, sequences: NDArray[np.int64], keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
+        """Notes records that librdkafka took. Before the next poll, which may already report on them."""
+        if len(sequences):
+            self._chunks.append(_Chunk(sequences, keys, values))
+
+    def take_delivered(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Sequences and offsets of the records that were reported as delivered. Raises ComponentFailed."""
+        offsets = self._offsets()
+        last, count = self.delivered[-1], len(self.delivered)
+        self.delivered.clear()
+        parts: list[NDArray[np.int64]] = []
+        while count:
+            if not self._chunks:
+                raise self._lost_track("more records were reported than sent")
+            chunk = self._chunks[0]
+            parts.append(chunk.sequences[chunk.taken : chunk.taken + count])
+            chunk.taken += len(parts[-1])
+            count -= len(parts[-1])
+            if chunk.taken == len(chunk.sequences):
+                self._chunks.popleft()
+        if _identity(last.key(), last.value()) != _identity(chunk.keys[chunk.taken - 1], chunk.values[chunk.taken - 1]):
+            raise self._lost_track("a report is of another record than the one whose turn it is")
+        return np.concatenate(parts), offsets
+
+    def take_failed(self) -> list[tuple[int, KafkaError]]:
+        """Sequences and errors of the records that were reported as failed. Raises ComponentFailed.
+
+        A failure may come out of turn (a record too large for its topic, one that timed out), so it is found by its
+        bytes; of several alike the oldest. Looks at every record of the lane: a purge reports 100,000 in one go.
+        """
+        rest = self._joined()
+        places: dict[tuple[bytes, bytes | None], list[int]] = {}
+        for place in range(len(rest.sequences) - 1, -1, -1):
+            places.setdefault(_identity(rest.keys[place], rest.values[place]), []).append(place)
+        stays = np.ones(len(rest.sequences), dtype=bool)
+        found = []
+        for error, report in self.failed:
+            alike = places.get(_identity(report.key(), report.value()))
+            if not alike:
+                raise self._lost_track("a failure was reported of a record that is not under way")
+            place = alike.pop()
+            stays[place] = False
+            found.append((int(rest.sequences[place]), error))
+        self.failed.clear()
+        self.push(rest.sequences[stays], list(compress(rest.keys, stays)), list(compress(rest.values, stays)))
+        return found
+
+    def take_rest(self) -> NDArray[np.int64]:
+        """Sequences of everything that nothing was reported of."""
+        return self._joined().sequences
+
+    def _joined(self) -> _Chunk:
+        """All that is under way as one chunk, which is no longer in the lane."""
+        chunks = list(self._chunks)
+        self._chunks.clear()
+        return _Chunk(
+            np.concatenate([np.empty(0, dtype=np.int64), *(chunk.sequences[chunk.taken :] for chunk in chunks)]),
+            [key for chunk in chunks for key in chunk.keys[chunk.taken :]],
+            [value for chunk in chunks for value in chunk.values[chunk.taken :]],
+        )
+
+    def _offsets(self) -> NDArray[np.int64]:
+        try:
+            offsets = np.fromiter(map(_offset, self.delivered), dtype=np.int64, count=len(self.delivered))
+        except TypeError:  # None: acknowledged without a place
+            told = [report.offset() for report in self.delivered]
+            offsets = np.array([-1 if offset is None else offset for offset in told], dtype=np.int64)
+        known = offsets[offsets >= 0]
+        if len(known):
+            if known[0] <= self._last_offset or (known[1:] <= known[:-1]).any():
+                raise self._lost_track("offsets do not ascend in the order of the reports")
+            self._last_offset = int(known[-1])
+        return offsets
+
+    def _lost_track(self, what: str) -> ComponentFailed:
+        return ComponentFailed(
+            f"deliveries to partition {self.partition} were not reported in the order of sending: {what} (the last "
+            f"offset is {self._last_offset}). If the topic was made anew, start the generator again; else the ledger "
+            "of this run cannot be trusted, please report it"
+        )
+
+
 class Publisher:
     """Sends records to one topic.
 
-    `settle` is called from within poll, send and close; `stopping` is asked while waiting for room in the queue.
+    `settle` is called from within poll, send and close. While send waits for room in the queue it asks `stopping`, and
+    calls `waiting`, about every 0.1 s. `circuit` is made here; who draws records asks it before.
     """
 
     def __init__(
@@ -109,30 +245,68 @@ class Publisher:
         *,
         settle: Settle,
         stopping: Callable[[], bool],
+        waiting: Callable[[], None] = lambda: None,
         connect: Callable[[dict[str, object]], ProducerLike] = Producer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._topic, self._settle, self._stopping = topic, settle, stopping
-        self._away = False
+        self._topic, self._settle, self._stopping, self._waiting = topic, settle, stopping, waiting
+        self._most = int(settings["queue.buffering.max.messages"])
+        self._lanes: dict[int, _Lane] = {}
         self._fatal: KafkaError | None = None
+        self._down = ""
+        self._clock, self._heard_at = clock, clock()
         self.counts = Counts()
         self._producer = connect({**settings, "error_cb": self._on_error})
+        self.circuit = Circuit(self._probe, self.__len__, clock=clock)
 
     def __len__(self) -> int:
-        """Records under way."""
-        return len(self._producer)
+        """Records under way. (librdkafka's own count has its events in it as well.)"""
+        return self.counts.sent - self.counts.ok - self.counts.failed - self.counts.unknown
+
+    def partitions(self) -> int | None:
+        """How many partitions the topic has; None while the broker does not tell. Waits for it up to 1 s.
+
+        Raises NotRunning where there is no such topic, and ComponentFailed where it may not be used.
+        """
+        try:
+            topic = self._metadata()
+        except KafkaException:
+            return None
+        if topic.error is None:
+            return len(topic.partitions) or None
+        if topic.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise NotRunning(f"the broker has no topic {self._topic}. Start the pipeline, which makes it: pipeline up")
+        if topic.error.code() == KafkaError.LEADER_NOT_AVAILABLE:
+            return None
+        raise ComponentFailed(f"the topic {self._topic} cannot be used: {topic.error.str()}. Mend that in Kafka.")
 
     def poll(self) -> None:
         """Takes in delivery reports without waiting. Raises ComponentFailed where the producer cannot go on."""
-        self._producer.poll(0)
+        self._serve(0)
         if self._fatal is not None:
             raise ComponentFailed(
                 f"the Kafka producer cannot continue: {self._fatal.str()}. Start the generator again."
             )
 
-    def send(self, first: int, keys: Sequence[bytes], values: Sequence[bytes | None]) -> None:
-        """Hands over records numbered from `first` on, waiting where the queue is full."""
-        for sequence, (key, value) in enumerate(zip(keys, values, strict=True), start=first):
-            self._send(key, value, on_delivery=partial(self._delivered, sequence), sequence=sequence)
+    def send(
+        self,
+        first: int,
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+        partitions: NDArray[np.integer[Any]],
+    ) -> None:
+        """Hands over records numbered from `first` on, each to its partition, waiting where the queue is full.
+
+        On a stop what did not fit is settled as failed. Raises ComponentFailed where the producer cannot go on.
+        """
+        for partition, places in _by_partition(partitions):
+            chosen = places.tolist()
+            self._hand_over(
+                self._lanes.get(partition) or self._lanes.setdefault(partition, _Lane(partition)),
+                places + first,
+                list(map(keys.__getitem__, chosen)),
+                list(map(values.__getitem__, chosen)),
+            )
         self.poll()
 
     def close(self) -> None:
@@ -140,59 +314,160 @@ class Publisher:
         if self._producer.flush(_FLUSH_SECONDS):
             self._producer.purge(in_queue=True, in_flight=True)
             self._producer.flush(1.0)
+        self._take_reports()
+        for lane in self._lanes.values():
+            self._settled(lane.take_rest(), Outcome.UNKNOWN)
 
-    def _send(
-        self,
-        key: bytes,
-        value: bytes | None,
-        *,
-        on_delivery: Callable[[KafkaError | None, Position], None],
-        sequence: int,
+    def _hand_over(
+        self, lane: _Lane, sequences: NDArray[np.int64], keys: Sequence[bytes], values: Sequence[bytes | None]
     ) -> None:
-        self.counts.sent += 1
-        while True:
-            try:
-                self._producer.produce(self._topic, value, key, on_delivery=on_delivery)
-                return
-            except BufferError:
+        # The partition is an argument of the call and no entry of the messages: produce_batch of confluent-kafka 2.16
+        # reads that entry and lets the partitioner decide all the same.
+        messages: list[dict[str, Any]] = [{"value": value, "key": key} for value, key in zip(values, keys, strict=True)]
+        at, count = 0, len(messages)
+        while at < count:
+            room = self._most - len(self)
+            if room >= count and not at:
+                at = self._produce(lane, messages, sequences, keys, values)
+            elif room > 0:
+                part = slice(at, at + room)
+                at += self._produce(lane, messages[part], sequences[part], keys[part], values[part])
+            if at < count:
                 if self._stopping() or self._fatal is not None:
-                    break
-                self._producer.poll(0.1)
-            except KafkaException as refusal:
-                error = refusal.args[0]
-                if error.fatal():
-                    self._fatal = error
-                else:
-                    _log.warning("record_refused", sequence=sequence, reason=error.str())
-                break
-        self._settled(sequence, Outcome.FAILED)
+                    self.counts.sent += count - at
+                    self._settled(sequences[at:], Outcome.FAILED)
+                    return
+                self._serve(0.1)
+                self.circuit.allows()
+                self._waiting()
 
-    def _delivered(self, sequence: int, error: KafkaError | None, position: Position) -> None:
-        if error is None:
-            if self._away:
-                self._away = False
-                _log.info("broker_back", under_way=len(self))
-            self.counts.ok += 1
-            self._settle(sequence, Outcome.OK, position.partition(), position.offset())
-        elif error.code() > 0 and error.code() not in _UNSETTLING:
-            self._settled(sequence, Outcome.FAILED)
-        else:
-            # Negative codes are librdkafka's own: it gave up waiting, and the broker may have written the record.
-            self._settled(sequence, Outcome.UNKNOWN)
+    def _produce(
+        self,
+        lane: _Lane,
+        messages: list[dict[str, Any]],
+        sequences: NDArray[np.int64],
+        keys: Sequence[bytes],
+        values: Sequence[bytes | None],
+    ) -> int:
+        """Returns how many of the records, from the first on, are under way or settled; the others found no room."""
+        accepted = self._producer.produce_batch(self._topic, messages, lane.partition, on_delivery=lane.on_delivery)
+        if accepted == len(messages):
+            self.counts.sent += accepted
+            lane.push(sequences, keys, values)
+            return accepted
+        errors = [message.pop("_error", None) for message in messages]
+        full = next(
+            (place for place, error in enumerate(errors) if error and error.code() == KafkaError._QUEUE_FULL),
+            len(errors),
+        )
+        went = np.array([error is None for error in errors[:full]], dtype=bool)
+        lane.push(sequences[:full][went], list(compress(keys, went)), list(compress(values, went)))
+        if accepted != went.sum():
+            raise ComponentFailed(
+                f"librdkafka took {accepted} records where {went.sum()} were expected: their order is lost. Please "
+                "report it"
+            )
+        self.counts.sent += full
+        self._refused({int(sequences[place]): error for place, error in enumerate(errors[:full]) if error})
+        return full
 
-    def _settled(self, sequence: int, outcome: Outcome) -> None:
+    def _refused(self, errors: dict[int, KafkaError]) -> None:
+        for sequence, error in errors.items():
+            if error.fatal() or error.code() == KafkaError._FATAL:
+                self._fatal = error
+            else:
+                _log.warning("record_refused", sequence=sequence, reason=error.str())
+        self._settled(np.fromiter(errors, dtype=np.int64), Outcome.FAILED)
+
+    def _serve(self, seconds: float) -> None:
+        """Lets librdkafka call back, waiting up to `seconds` for something to come."""
+        self._producer.poll(seconds)
+        heard = self._take_reports()
+        now = self._clock()
+        if heard or self.circuit.state is not State.CLOSED or not len(self):
+            self._heard_at = now
+        elif now - self._heard_at > _SILENCE_SECONDS:
+            self._down = f"no acknowledgement for {_SILENCE_SECONDS:.0f} s"
+        # After the reports: they are of the time before.
+        if self._down:
+            self.circuit.trip(self._down)
+            self._down = ""
+
+    def _take_reports(self) -> bool:
+        """Settles what was reported. Returns whether there was anything."""
+        delivered, failed = False, 0
+        error: KafkaError | None = None
+        for lane in self._lanes.values():
+            # Failures first: the successes are then those whose turn it is.
+            if lane.failed:
+                error = lane.failed[-1][0]
+                failed += self._settle_failures(lane.take_failed())
+            if lane.delivered:
+                delivered = True
+                sequences, offsets = lane.take_delivered()
+                self.counts.ok += len(sequences)
+                partitions = np.full(len(sequences), lane.partition, dtype=np.int32)
+                self._settle(sequences, Outcome.OK, partitions, offsets)
+        if delivered:
+            self.circuit.delivered()
+        elif failed and error is not None:
+            self.circuit.failed(failed, f"deliveries fail: {error.str()}")
+        return delivered or error is not None
+
+    def _settle_failures(self, failures: list[tuple[int, KafkaError]]) -> int:
+        """Returns how many of them tell something about the broker."""
+        failed = [sequence for sequence, error in failures if _surely_failed(error)]
+        unknown = [sequence for sequence, error in failures if not _surely_failed(error)]
+        self._settled(np.array(failed, dtype=np.int64), Outcome.FAILED)
+        self._settled(np.array(unknown, dtype=np.int64), Outcome.UNKNOWN)
+        return sum(error.code() not in _PURGED for _, error in failures)
+
+    def _settled(self, sequences: NDArray[np.int64], outcome: Outcome) -> None:
+        if not len(sequences):
+            return
         if outcome is Outcome.FAILED:
-            self.counts.failed += 1
+            self.counts.failed += len(sequences)
         else:
-            self.counts.unknown += 1
-        self._settle(sequence, outcome, None, None)
+            self.counts.unknown += len(sequences)
+        self._settle(sequences, outcome, None, None)
+
+    def _probe(self) -> str | None:
+        try:
+            topic = self._metadata()
+        except KafkaException as error:
+            return str(error.args[0].str())
+        if topic.error is not None:
+            return str(topic.error.str())
+        # A broker that was killed answers before it may lead: until its former session has ended, 9 s.
+        leaderless = sum(partition.leader < 0 for partition in topic.partitions.values())
+        return f"{leaderless} of {len(topic.partitions)} partitions have no leader" if leaderless else None
+
+    def _metadata(self) -> Any:  # confluent_kafka declares no type for it
+        return self._producer.list_topics(self._topic, timeout=_METADATA_SECONDS).topics[self._topic]
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
-            if not self._away:
-                _log.warning("broker_away", reason=error.str(), under_way=len(self))
-            self._away = True
+            self._down = error.str()
         else:
             _log.debug("producer_error", reason=error.str())
+
+
+def _by_partition(partitions: NDArray[np.integer[Any]]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Each partition that occurs, and the places where it does, in order."""
+    order = np.argsort(partitions, kind="stable")
+    ordered = partitions[order]
+    starts = [0, *(np.flatnonzero(ordered[1:] != ordered[:-1]) + 1).tolist(), len(ordered)]
+    for start, end in pairwise(starts):
+        if start < end:
+            yield int(ordered[start]), order[start:end]
+
+
+def _identity(key: bytes, value: bytes | None) -> tuple[bytes, bytes | None]:
+    return key, value or None  # a report may tell an empty value as none
+
+
+def _surely_failed(error: KafkaError) -> bool:
+    # Negative codes are librdkafka's own: it gave up waiting, and the broker may have written the record.
+    return error.code() > 0 and error.code() not in _UNSETTLING

@@ -25,6 +25,10 @@ def test_load_config_command_line_goes_before_the_file() -> None:
         ("fraud_percent: 80\n", 1, "less than or equal to 50"),
         ("scenarios:\n  high_value:\n    smallest: 9\n    largest: 8\n", 2, "above largest"),
         ("scenarios:\n  unusual_hour:\n    start_hour: 1\n    end_hour: 12\n", 2, "1 to 6 hours"),
+        ("scenarios:\n  impossible_travel:\n    shortest_minutes: 50\n", 2, "above longest_minutes"),
+        ("scenarios:\n  account_takeover:\n    transactions: 50\n    growth_percent: 300\n", 2, "last amount"),
+        ("disturbances:\n  bursts:\n    every_seconds: 5\n    seconds: 9\n", 2, "below every_seconds"),
+        ("disturbances:\n  pauses:\n    every_seconds: 5\n    seconds: 5\n", 2, "below every_seconds"),
     ],
 )
 def test_load_config_wrong_value_names_line_and_reason(tmp_path: Path, text: str, line: int, part: str) -> None:
@@ -37,7 +41,7 @@ def test_load_config_wrong_value_names_line_and_reason(tmp_path: Path, text: str
 
 def test_load_config_fraud_without_any_weight_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "generator.yaml"
-    scenarios = "".join(f"  {name}: {{weight: 0}}\n" for name in ("high_value", "rapid_activity", "unusual_hour"))
+    scenarios = "".join(f"  {name}: {{weight: 0}}\n" for name in GeneratorConfig().scenarios.model_dump())
     path.write_text(f"scenarios:\n{scenarios}")
     with pytest.raises(ConfigError, match="needs a weight"):
         load_config(path)
@@ -48,6 +52,8 @@ def test_load_config_bad_rate_option_names_the_command_line() -> None:
         load_config(rate=0.05)
 
 
-@pytest.mark.parametrize(("rate", "expected"), [(10, 1000), (1000, 30_000), (0, 3_000_000), (1_000_000, 3_000_000)])
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(10, 2000), (1000, 65_000), (10_000, 300_000), (0, 3_000_000), (1_000_000, 3_000_000)]
+)
 def test_pool_size_high_rate_has_more_accounts(rate: float, expected: int) -> None:
     assert GeneratorConfig(rate_per_second=rate).pool_size == expected
