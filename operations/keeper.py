@@ -27,7 +27,7 @@ from operations.rules.switch import Switch
 from operations.topics import create_topics
 from streaming.checkpoints import RestorePoint, flink_uri, newest_restore_point
 from streaming.deployments import Deployment
-from streaming.running_jobs import RunningJob, running_jobs
+from streaming.running_jobs import NoJobManager, RunningJob, running_jobs
 
 log = structlog.get_logger()
 
@@ -59,9 +59,8 @@ class Keeper:
     def run(self) -> None:
         """Prepares, submits, watches; returns when it has started what replaces the whole pipeline, itself included."""
         orphaned = Orphanhood()
-        # At the start none is there: the client plans while Flink starts, and looks once more before it submits.
         with suppress(NotRunning):  # where new rules begin is asked of Kafka, which may not answer yet
-            self._submit(self._alive_already())
+            self._submit(self._alive())
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
@@ -70,21 +69,27 @@ class Keeper:
         while not orphaned:
             # Neither Flink nor Kafka need answer at every moment: the next look finds them again.
             with suppress(NotRunning, httpx.HTTPError):
-                self._look()
+                self.look()
             self._wait()
         take_over(self.addresses, self.settings.paths).wait()
 
-    def _alive_already(self) -> tuple[RunningJob, ...]:
+    def _alive(self) -> tuple[RunningJob, ...]:
+        """The jobs that Flink runs; none without a JobManager, so that the client plans while that one starts.
+
+        Before it submits, the client looks once more. A JobManager that is only slow may complete another checkpoint;
+        none is submitted from an older one, as the answer is awaited (NotRunning).
+        """
         try:
             return running_jobs(self.switch.flink)
-        except NotRunning:
+        except NoJobManager:
             return ()
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """One look at what runs, and what follows. Raises NotRunning, httpx.HTTPError where Flink does not answer."""
         if self.client is not None and self.client.process.poll() is not None:
             self._note_end(self.client)
             self.client = None
-        alive = running_jobs(self.switch.flink)
+        alive = self._alive()
         if self.client is None:
             self._submit(alive)
         self.switch.advance(alive)

@@ -37,6 +37,12 @@ def choose_ports(settings: Settings) -> Ports:
         return Ports(**{name: _hold(held, *wish) for name, wish in wishes.items()})
 
 
+def free_ports(count: int) -> tuple[int, ...]:
+    """So many ports that nothing listens on, for servers that are no part of a pipeline."""
+    with ExitStack() as held:
+        return tuple(_hold(held, 0, "", "") for _ in range(count))
+
+
 def _hold(held: ExitStack, port: int, purpose: str, variable: str) -> int:
     listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     # A port that a program has just left waits a minute in TIME_WAIT; every server here may use it, so may this test.

@@ -25,11 +25,20 @@ class RunningJob:
     fingerprint: str | None
 
 
+class NoJobManager(NotRunning):
+    """Nothing listens where Flink should: its JobManager has ended, and with it every job."""
+
+
 def running_jobs(flink: httpx.Client) -> tuple[RunningJob, ...]:
-    """Those of the cluster whose address is the client's base URL. Raises NotRunning where it does not answer."""
+    """Those of the cluster whose address is the client's base URL.
+
+    Raises NoJobManager where nothing listens there, NotRunning where it does not answer.
+    """
     try:
         jobs = [job for job in _get(flink, "/jobs/overview")["jobs"] if job["state"] not in _ENDED]
         return tuple(_job(flink, job) for job in jobs)
+    except httpx.ConnectError as error:
+        raise NoJobManager(f"nothing listens at {flink.base_url}: {error}") from error
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise NotRunning(f"Flink at {flink.base_url} does not answer: {type(error).__name__} {error}") from error
 

@@ -14,7 +14,7 @@ import tenacity
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from pyflink.common import Configuration
-from pyflink.datastream import StreamExecutionEnvironment
+from pyflink.datastream import SlotSharingGroup, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment
 
@@ -30,6 +30,9 @@ from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
 from streaming.running_jobs import await_listed, running_jobs
 
 log = structlog.get_logger()
+
+# Flink's name of the group that all tasks are in which name none.
+_EVERY_TASK = "default"
 
 
 def submit(
@@ -52,7 +55,7 @@ def submit(
     }
     if restore:
         options["execution.state-recovery.path"] = restore
-    environment = _environment(options)
+    environment = _environment(options, job.name)
     for definition in job.definitions:
         if isinstance(definition, Once):
             _compute_once(environment, definition)
@@ -61,7 +64,7 @@ def submit(
     statements = environment.create_statement_set()
     for insert in job.inserts:
         statements.add_insert_sql(insert)
-    await_cluster(addresses)
+    await_cluster(addresses, names.TASKMANAGERS[job.name])
     with httpx.Client(base_url=addresses.flink_rest_url, timeout=5) as flink:
         namesakes = [other for other in running_jobs(flink) if other.name == job.name]
     if any(other.fingerprint == fingerprint or not beside for other in namesakes):
@@ -77,11 +80,11 @@ def submit(
 
 
 class _NotReady(Exception):
-    """The cluster has no TaskManager yet, or the broker no topics."""
+    """The job's TaskManager has not registered yet, or the broker no topics."""
 
 
-def await_cluster(addresses: Addresses, *, seconds: float = 120) -> None:
-    """Returns once Flink has a TaskManager and Kafka the topics; planning may thus run while they start.
+def await_cluster(addresses: Addresses, taskmanager: str, *, seconds: float = 120) -> None:
+    """Returns once Flink has the TaskManager and Kafka the topics; planning may thus run while they start.
 
     Raises ComponentFailed after `seconds`.
     """
@@ -93,7 +96,7 @@ def await_cluster(addresses: Addresses, *, seconds: float = 120) -> None:
     )
     broker = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
     try:
-        retry(_look, addresses.flink_rest_url, broker)
+        retry(_look, addresses.flink_rest_url, taskmanager, broker)
     except (httpx.TransportError, KafkaException, _NotReady) as error:
         raise ComponentFailed(
             f"Flink at {addresses.flink_rest_url} or Kafka at {addresses.kafka_bootstrap_servers} was not ready "
@@ -101,17 +104,18 @@ def await_cluster(addresses: Addresses, *, seconds: float = 120) -> None:
         ) from error
 
 
-def _look(flink_rest_url: str, broker: AdminClient) -> None:
-    overview = httpx.get(f"{flink_rest_url}/overview", timeout=2)
-    if overview.status_code != httpx.codes.OK or overview.json()["slots-available"] == 0:
-        raise _NotReady("Flink has no free slot")
+def _look(flink_rest_url: str, taskmanager: str, broker: AdminClient) -> None:
+    answer = httpx.get(f"{flink_rest_url}/taskmanagers", timeout=2)
+    registered = {found["id"] for found in answer.json()["taskmanagers"]} if answer.is_success else set()
+    if taskmanager not in registered:
+        raise _NotReady(f"{taskmanager} has not registered with Flink")
     missing = set(names.TOPICS) - set(broker.list_topics(timeout=2).topics)
     if missing:
         raise _NotReady(f"no topic {', '.join(sorted(missing))}")
 
 
-def _environment(options: dict[str, str]) -> StreamTableEnvironment:
-    """A table environment whose jobs go to the cluster that `options` name.
+def _environment(options: dict[str, str], resource: str) -> StreamTableEnvironment:
+    """A table environment whose jobs go to the cluster that `options` name, on the TaskManager that has `resource`.
 
     PyFlink's own constructors make a local environment, which runs jobs inside this process whatever the options say.
     """
@@ -119,7 +123,11 @@ def _environment(options: dict[str, str]) -> StreamTableEnvironment:
     for key, value in options.items():
         configuration.set_string(key, value)
     java = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
-    return StreamTableEnvironment.create(StreamExecutionEnvironment(java(configuration._j_configuration)))
+    environment = StreamExecutionEnvironment(java(configuration._j_configuration))
+    # Flink takes an external resource along with cores and heap only; neither is divided among the slots.
+    slot = SlotSharingGroup.builder(_EVERY_TASK).set_cpu_cores(1.0).set_task_heap_memory_mb(1)
+    environment.register_slot_sharing_group(slot.set_external_resource(resource, 1.0).build())
+    return StreamTableEnvironment.create(environment)
 
 
 def _compute_once(environment: StreamTableEnvironment, once: Once) -> None:

@@ -1,10 +1,8 @@
-"""Records that have broken validators before: a fixed corpus by name, and random mutants of valid records."""
+"""Records that have broken validators before: a fixed corpus by name."""
 
 import itertools
 import json
-import random
 from collections.abc import Iterator
-from uuid import UUID
 
 VALID: dict[str, str] = {
     "transaction_id": "0f8fad5b-d9cb-469f-a165-70867728950e",
@@ -336,42 +334,3 @@ def _sizes() -> Iterator[tuple[str, bytes]]:
     yield "the smallest number", unknown(b"0." + b"0" * 93 + b"1e-99")
     for character in (b"\x01", b"\n", b'"', b"\\", b"[", b"{", b"1", b":", b"e", b"\xff", "é".encode(), "😀".encode()):
         yield f"2 MB of {character!r}", character * (2_000_000 // len(character))
-
-
-def mutants(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
-    """`count` records of which about a third are valid: valid ones, some with a byte, a token or a value changed."""
-    chance = random.Random(seed)
-    alphabet = "abcXYZ019 .,:;-_&'/\\\"{}[]\n\t\x00\x7fé田😀\u2028\ufffd\ufeff"
-    for number in range(count):
-        record: dict[str, object] = {
-            **VALID,
-            "transaction_id": str(UUID(int=chance.getrandbits(128))),
-            "amount": f"{chance.choice((chance.randrange(100), chance.randrange(10**12)))}.{chance.randrange(100):02}",
-            "timestamp": f"{chance.randrange(1, 10000):04}-{chance.randrange(1, 13):02}-{chance.randrange(1, 32):02}T"
-            f"{chance.randrange(24):02}:{chance.randrange(60):02}:{chance.randrange(60):02}.{chance.randrange(1000):03}Z",
-            "merchant_name": "".join(chance.choices(alphabet, k=chance.choice((1, 5, 20, 99, 100, 101)))),
-        }
-        if chance.random() < 0.3:
-            record["merchant_name"] = "Grocery"
-        if chance.random() < 0.2:
-            field = chance.choice(list(VALID))
-            record[field] = chance.choice((*ANY_VALUE, *TEXTS[field]))
-        if chance.random() < 0.2:
-            record = dict(chance.sample(list(record.items()), len(record)))
-        if chance.random() < 0.2:
-            record[chance.choice(("x", "amount ", "é", ""))] = chance.choice(ANY_VALUE)
-        layout = chance.choice(((",", ":"), (", ", ": "), (" ,\n", " : ")))
-        text = json.dumps(record, ensure_ascii=chance.random() < 0.3, separators=layout).encode(
-            "utf-8", "surrogatepass"
-        )
-        if chance.random() < 0.4:
-            text = _damaged(text, chance)
-        yield f"mutant {number}", text
-
-
-def _damaged(text: bytes, chance: random.Random) -> bytes:
-    start = chance.randrange(len(text))
-    stop = min(len(text), start + chance.choice((0, 1, 1, 2, 5)))
-    pieces = (b"", b'"', b"\\", b",", b":", b"{", b"}", b"[", b"]", b" ", b"\n", b"0", b"a", b"\x80", b"\xc3",
-    b"\xef\xbf\xbd", rb"\u0041", rb"\ud800", rb"\n", b'":"', text[start:stop] * 2)  # fmt: skip
-    return text[:start] + chance.choice(pieces) + text[stop:]

@@ -1,7 +1,7 @@
-"""The embedded Flink cluster: a JobManager and a TaskManager from the distribution inside PyFlink's wheel, on loopback.
+"""The embedded Flink cluster: a JobManager and a TaskManager a job, from the distribution inside PyFlink's wheel.
 
-Writes their configuration and gives their commands; the supervisor runs them. The commands start Java directly:
-Flink's own shell scripts first start two more JVMs to divide the memory, which costs 2 to 4 s a start.
+Writes their configuration and gives their commands; the supervisor runs them, on loopback. The commands start Java
+directly: Flink's own shell scripts first start two more JVMs to divide the memory, which costs 2 to 4 s a start.
 """
 
 import os
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import yaml
 
+from contracts import names
 from contracts.errors import MachineError
 from contracts.paths import PROJECT, StatePaths
 from contracts.settings import Flink
-from operations.embedded.jvm import java_command, write_log_configuration
+from operations.embedded.jvm import QUICK_START, java_command, write_log_configuration
+from operations.embedded.taskmanager import TaskManager
 
 # What Flink, Hadoop and Arrow reach by reflection on Java 17 and later; the list of Flink's own config.yaml.
 _EXPORTS = ("java.rmi/sun.rmi.registry", "java.security.jgss/sun.security.krb5")
@@ -38,32 +40,6 @@ def distribution() -> Path:
     if spec is None or spec.origin is None:
         raise MachineError("PyFlink is not installed in this environment. Run the command through: uv run pipeline ...")
     return Path(spec.origin).parent
-
-
-@dataclass(frozen=True)
-class TaskManagerMemory:
-    """How a TaskManager's process size is divided, in MiB.
-
-    Managed memory is 0: RocksDB allocates outside of it, within the overhead, what `streaming.jobs.plan` allows it.
-    """
-
-    heap: int
-    network: int = 64
-    off_heap: int = 128
-    metaspace: int = 256
-    overhead: int = 256
-
-    @classmethod
-    def of(cls, process_mb: int) -> "TaskManagerMemory":
-        """The division of `process_mb`. Raises MachineError where too little is left for the heap."""
-        fixed = cls.network + cls.off_heap + cls.metaspace + cls.overhead
-        heap = process_mb - fixed
-        if heap < 256:
-            raise MachineError(
-                f"flink.taskmanager_mb={process_mb} leaves {heap} MiB of heap; the jobs need 256: "
-                f"set {fixed + 256} or more"
-            )
-        return cls(heap=heap)
 
 
 @dataclass(frozen=True)
@@ -90,7 +66,7 @@ class FlinkCluster:
         text = yaml.safe_dump(self.configuration(), sort_keys=True)
         (self.configuration_folder / "config.yaml").write_text(text, encoding="utf-8")
         quiet = ("org.apache.kafka", "org.apache.hadoop", "org.apache.pekko", "org.apache.flink.runtime.metrics")
-        for component in ("jobmanager", "taskmanager"):
+        for component in (names.JOBMANAGER, *names.TASKMANAGERS.values()):
             write_log_configuration(
                 self.configuration_folder / f"{component}.properties", component=component, quiet=quiet
             )
@@ -98,10 +74,7 @@ class FlinkCluster:
         write_log_configuration(self.configuration_folder / "log4j-cli.properties", component="jobs", level="warn")
 
     def configuration(self) -> dict[str, object]:
-        """Flink's configuration, keys as Flink spells them."""
-        memory = TaskManagerMemory.of(self.settings.taskmanager_mb)
-        # A new rule book runs beside the one in force until it has caught up.
-        slots = 2 * self.settings.alerting_parallelism + self.settings.lakehouse_parallelism
+        """What all of Flink's processes share, keys as Flink spells them."""
         temporary = self.paths.flink / "tmp"
         return {
             "jobmanager.rpc.address": "127.0.0.1",
@@ -112,18 +85,6 @@ class FlinkCluster:
             "env.java.opts.all": " ".join(JAVA_OPTIONS),
             "taskmanager.host": "127.0.0.1",
             "taskmanager.bind-host": "127.0.0.1",
-            "taskmanager.numberOfTaskSlots": slots,
-            "taskmanager.cpu.cores": float(slots),
-            "taskmanager.memory.framework.heap.size": "128m",
-            "taskmanager.memory.task.heap.size": f"{memory.heap - 128}m",
-            "taskmanager.memory.framework.off-heap.size": "96m",
-            "taskmanager.memory.task.off-heap.size": f"{memory.off_heap - 96}m",
-            "taskmanager.memory.network.min": f"{memory.network}m",
-            "taskmanager.memory.network.max": f"{memory.network}m",
-            "taskmanager.memory.managed.size": "0m",
-            "taskmanager.memory.jvm-metaspace.size": f"{memory.metaspace}m",
-            "taskmanager.memory.jvm-overhead.min": f"{memory.overhead}m",
-            "taskmanager.memory.jvm-overhead.max": f"{memory.overhead}m",
             "rest.address": "127.0.0.1",
             "rest.bind-address": "127.0.0.1",
             "rest.port": self.rest_port,
@@ -141,6 +102,8 @@ class FlinkCluster:
             "metrics.fetcher.update-interval": "1000",
             # The same of its list of jobs.
             "web.refresh-interval": "1000",
+            # So many of each job's checkpoints can be gone back to. Flink takes it from here, not from the job.
+            "execution.checkpointing.num-retained": 3,
             "cluster.evenly-spread-out-slots": False,
             "classloader.check-leaked-classloader": False,
             # User classes lie on the cluster's own class path, as it serves these jobs alone: loaded once, not per job.
@@ -168,29 +131,25 @@ class FlinkCluster:
     def jobmanager_command(self) -> tuple[str, ...]:
         """The command that runs the JobManager in the foreground."""
         heap = self.settings.jobmanager_mb - 320
+        limits = (f"-Xms{heap // 2}m", f"-Xmx{heap}m", "-XX:MaxMetaspaceSize=192m")
         return java_command(
             self.java,
             main_class="org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint",
             classpath=self._classpath(),
-            options=(*self._options("jobmanager"), f"-Xms{heap // 2}m", f"-Xmx{heap}m", "-XX:MaxMetaspaceSize=192m"),
+            options=(QUICK_START, *self._options("jobmanager"), *limits),
             arguments=("--configDir", str(self.configuration_folder), "--executionMode", "cluster"),
         )
 
-    def taskmanager_command(self) -> tuple[str, ...]:
-        """The command that runs the TaskManager in the foreground."""
-        memory = TaskManagerMemory.of(self.settings.taskmanager_mb)
+    def taskmanager_command(self, job: str) -> tuple[str, ...]:
+        """The command that runs the TaskManager of `job` in the foreground."""
+        taskmanager = TaskManager.of(job, self.settings)
+        own = [part for item in taskmanager.configuration().items() for part in ("-D", "=".join(item))]
         return java_command(
             self.java,
             main_class="org.apache.flink.runtime.taskexecutor.TaskManagerRunner",
             classpath=self._classpath(),
-            options=(
-                *self._options("taskmanager"),
-                f"-Xms{memory.heap}m",
-                f"-Xmx{memory.heap}m",
-                f"-XX:MaxDirectMemorySize={memory.network + memory.off_heap}m",
-                f"-XX:MaxMetaspaceSize={memory.metaspace}m",
-            ),
-            arguments=("--configDir", str(self.configuration_folder)),
+            options=(*self._options(taskmanager.name), *taskmanager.java_options()),
+            arguments=("--configDir", str(self.configuration_folder), *own),
         )
 
     def _options(self, component: str) -> tuple[str, ...]:

@@ -11,16 +11,18 @@ from contracts.paths import PROJECT
 from contracts.settings import Settings
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster
+from operations.embedded.jvm import QUICK_START
 from operations.embedded.storage import keep_contracts, storage
 from operations.embedded.supervision import SESSION_VARIABLE, Program
 from operations.jars import flink_jars, hadoop_jars, kafka_jars
 from operations.java import find_java
 from operations.ports import Ports
 
-# The client that submits jobs lives for seconds: compiling for peak speed would cost it more than it gains.
-_CLIENT_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xmx512m"
-# The control plane yields to the stream wherever both want a core.
+_CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx512m"
+# Wherever both want a core, the control plane yields to the tables, and these to the alerts.
 _CONTROL_PLANE_NICE = 10
+_TASKMANAGER_NICE = {names.ALERTING_JOB: 0, names.LAKEHOUSE_JOB: 5}
+READ_ONLY_VARIABLE = "PIPELINE_DAGSTER__READ_ONLY"
 # What takes seconds to start also takes seconds to fail; started again at once each time, it would hold a core.
 _START_SECONDS = 15
 
@@ -65,19 +67,31 @@ class Stack:
         return self._programs(broker, flink), environment
 
     def _programs(self, broker: Broker, flink: FlinkCluster) -> tuple[Program, ...]:
+        traffic = Program(names.GENERATOR, (sys.executable, "-m", "generator"), wanted=False, stop_seconds=12)
+        return (
+            Program(names.BROKER, broker.command(), stop_seconds=10, start_seconds=_START_SECONDS),
+            Program(names.JOBMANAGER, flink.jobmanager_command(), start_seconds=_START_SECONDS),
+            *(
+                Program(
+                    name, flink.taskmanager_command(job), nice=_TASKMANAGER_NICE[job], start_seconds=_START_SECONDS
+                )
+                for job, name in names.TASKMANAGERS.items()
+            ),
+            Program(names.JOB_KEEPER, (sys.executable, "-m", "operations.keeper")),
+            *((traffic,) if self.generator else ()),
+            *self.control_plane(),
+        )  # fmt: skip
+
+    def control_plane(self) -> tuple[Program, ...]:
+        """Dagster's three: the code server, which holds all that is ours, and the daemon and webserver that ask it."""
+
         def dagster(name: str, *command: str) -> Program:
             return Program(
                 name, (*command, "--log-format", "json"), nice=_CONTROL_PLANE_NICE, start_seconds=_START_SECONDS
             )
 
         binaries, workspace = Path(sys.executable).parent, str(PROJECT / "workspace.yaml")
-        traffic = Program(names.GENERATOR, (sys.executable, "-m", "generator"), wanted=False, stop_seconds=12)
         return (
-            Program(names.BROKER, broker.command(), stop_seconds=10, start_seconds=_START_SECONDS),
-            Program(names.JOBMANAGER, flink.jobmanager_command(), start_seconds=_START_SECONDS),
-            Program(names.TASKMANAGER, flink.taskmanager_command(), start_seconds=_START_SECONDS),
-            Program(names.JOB_KEEPER, (sys.executable, "-m", "operations.keeper")),
-            *((traffic,) if self.generator else ()),
             dagster(
                 names.CODE_SERVER, str(binaries / "dagster"), "api", "grpc", "-m", "pipeline_assets.definitions",
                 "-h", "127.0.0.1", "-p", str(self.ports.dagster_code),
@@ -86,6 +100,7 @@ class Stack:
             dagster(
                 names.WEBSERVER, str(binaries / "dagster-webserver"), "-w", workspace,
                 "-h", "127.0.0.1", "-p", str(self.ports.dagster),
+                *(("--read-only",) if self.settings.dagster.read_only else ()),
             ),
         )  # fmt: skip
 
@@ -101,4 +116,6 @@ class Stack:
             "JVM_ARGS": _CLIENT_JVM,
             "DAGSTER_HOME": str(self.settings.paths.dagster),
             "DAGSTER_CODE_PORT": str(self.ports.dagster_code),
+            # What was asked for by an option holds as well where the pipeline takes over from itself.
+            READ_ONLY_VARIABLE: str(self.settings.dagster.read_only).lower(),
         }

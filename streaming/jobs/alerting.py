@@ -29,6 +29,7 @@ def alerting_job(addresses: Addresses, flink: Flink, book: RuleBook, begin: Begi
         flink,
         parallelism=flink.alerting_parallelism,
         checkpoint_ms=flink.alerting_checkpoint_ms,
+        buffer_timeout_ms=flink.buffer_timeout_ms,
     )
     return JobPlan(
         name=names.ALERTING_JOB,

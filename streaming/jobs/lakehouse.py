@@ -22,13 +22,14 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
         flink,
         parallelism=flink.lakehouse_parallelism,
         checkpoint_ms=flink.lakehouse_checkpoint_ms,
+        buffer_timeout_ms=tables.BATCH_MS,
     )
     return JobPlan(
         name=names.LAKEHOUSE_JOB,
         definitions=(
             tables.lake_catalog(addresses),
             _EXPLAIN,
-            tables.raw_source(addresses, group=names.LAKEHOUSE_JOB, replays=True),
+            tables.raw_source(addresses, group=names.LAKEHOUSE_JOB, stored=True),
             tables.alert_source(addresses, group=names.LAKEHOUSE_JOB),
             tables.dead_letter_sink(addresses),
             tables.judged_view(replays=True),

@@ -9,7 +9,8 @@ import hashlib
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -58,6 +59,14 @@ Currency = Annotated[str, AfterValidator(allowed_by_contract("currency"))]
 AmountByCurrency = Annotated[dict[Currency, Money], Field(min_length=1)]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A verdict recomputed: whether it `holds`, and what was compared, in `words`."""
+
+    holds: bool
+    words: str
+
+
 class Rule(BaseModel):
     """One rule of `config/alerting-rules.yaml`. Kinds derive from it, one a file.
 
@@ -94,6 +103,11 @@ class Rule(BaseModel):
     @abstractmethod
     def hits(self, transactions: str, arrival: str) -> str:
         """SQL for the hit transactions: their id, account, event time and Kafka position, and the evidence map."""
+
+    @classmethod
+    @abstractmethod
+    def judged(cls, found: Mapping[str, str]) -> "Judged":
+        """The verdict once more, from the evidence `found` on an alert. Raises KeyError for that of another kind."""
 
     def alerts(self, transactions: str, arrival: str) -> str:
         """SQL for this rule's alerts, columns as in the alert contract."""

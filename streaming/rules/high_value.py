@@ -1,5 +1,7 @@
 """high_value: an amount above the threshold of its currency."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -7,6 +9,7 @@ from pydantic import AfterValidator
 from streaming.rules.base import (
     HIT_COLUMNS,
     AmountByCurrency,
+    Judged,
     Rule,
     allowed_by_contract,
     by_currency,
@@ -40,3 +43,10 @@ class HighValue(Rule):
         )
         narrowed = "".join(one_of(column, values) for column, values in narrowing.items())
         return f"SELECT {HIT_COLUMNS},\n  {found}\nFROM {transactions}\nWHERE amount > {threshold}{narrowed}"
+
+    @classmethod
+    def judged(cls, found: Mapping[str, str]) -> Judged:
+        amount, threshold = Decimal(found["amount"]), Decimal(found["threshold"])
+        return Judged(
+            amount > threshold, f"the amount {amount:,} {found['currency']} is above {threshold:,}, the threshold"
+        )

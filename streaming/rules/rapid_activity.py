@@ -17,11 +17,13 @@ of the last rows (ARRAY_AGG over ROWS) is dearer than both; also, Flink 2.1 sile
 differ in nothing but their frame for one.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Rule, by_currency, evidence
+from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Judged, Rule, by_currency, evidence
 from streaming.validation import quote
 
 # Times as text with milliseconds, which sorts as they do; the session's zone is UTC.
@@ -121,3 +123,16 @@ FROM (
 )
 {sums}
 WHERE {" AND ".join(conditions)}"""
+
+    @classmethod
+    def judged(cls, found: Mapping[str, str]) -> Judged:
+        count, within = int(found["count"]), f"within {found['window_seconds']} s"
+        holds, words = True, []
+        if "limit" in found:
+            holds = count > int(found["limit"])
+            words.append(f"{count} transactions {within} are more than {found['limit']}")
+        if "total_amount" in found:
+            total, limit = Decimal(found["total_amount"]), Decimal(found["amount_limit"])
+            holds = holds and total > limit
+            words.append(f"their total {within}, {total:,} {found['currency']}, is above {limit:,}")
+        return Judged(holds, " and ".join(words))

@@ -1,10 +1,12 @@
 """unusual_hour: a considerable amount in the night hours of the transaction's country."""
 
+from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Rule, by_currency, evidence
+from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Judged, Rule, by_currency, evidence
 from streaming.validation import quote
 
 
@@ -64,3 +66,14 @@ FROM (
   WHERE t.amount >= t.minimum_amount
 )
 WHERE local_hour >= {self.start_hour} {both} local_hour < {self.end_hour}"""
+
+    @classmethod
+    def judged(cls, found: Mapping[str, str]) -> Judged:
+        hour, start, end = (int(found[name]) for name in ("local_hour", "start_hour", "end_hour"))
+        amount, least = Decimal(found["amount"]), Decimal(found["minimum_amount"])
+        unusual = start <= hour < end if start < end else hour >= start or hour < end
+        return Judged(
+            unusual and amount >= least,
+            f"it was {hour} o'clock in {found['time_zone']}, between {start} and {end}, and the amount "
+            f"{amount:,} {found['currency']} is at least {least:,}",
+        )

@@ -97,8 +97,8 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     pipeline: CommandLine, edited: Edited, tmp_path: Path
 ) -> None:
     job = _job_ids(edited)[names.LAKEHOUSE_JOB]
-    sender = accounting.send(pipeline, seed=11, limit=_RATE * 60, rate=_RATE, ledger=tmp_path)
-    accounting.await_fates(pipeline, _RATE * 15)
+    sender = accounting.send(pipeline, seed=11, limit=_RATE * 90, rate=_RATE, ledger=tmp_path)
+    accounting.await_fates(pipeline, _RATE * 8)
     replaced(edited.rules, 'id: rapid-activity\n    version: "1"', 'id: rapid-activity\n    version: "2"')
     check = edited.command("rules", "check")
     assert "rapid-activity  (version 1 -> 2)" in check.stdout
@@ -107,9 +107,9 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     started = time.monotonic()
     edited.command("rules", "deploy")
     took = time.monotonic() - started
-    assert sender.wait(timeout=120) == 0
+    assert sender.wait(timeout=180) == 0
     assert took < 60, "15 s on two idle cores"  # what it takes is measured by benchmarks/latency.py
-    accounting.await_fates(pipeline, _RATE * 60)
+    accounting.await_fates(pipeline, _RATE * 90)
 
     new, old = edited.deployments.all()[::-1]
     assert (old.state, new.state) == ("ended", "in force")

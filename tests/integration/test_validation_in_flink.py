@@ -21,7 +21,8 @@ from tests import flink_batch
 from tests.config_copies import copy_of_config, forget_contracts, with_optional_fields
 from tests.generated_records import SEED as RECORDS_SEED
 from tests.generated_records import drawn_records
-from tests.nasty_records import ANY_VALUE, VALID, compact, mutants, nasty
+from tests.mutant_records import mutants
+from tests.nasty_records import ANY_VALUE, VALID, compact, nasty
 from tests.reference_judge import ReferenceJudge
 
 SEED = 20261122

@@ -1,6 +1,6 @@
 -- job alerting
 -- pipeline.name: alerting
--- parallelism.default: 2
+-- parallelism.default: 1
 -- pipeline.object-reuse: true
 -- table.local-time-zone: UTC
 -- execution.buffer-timeout.interval: 5 ms
@@ -8,15 +8,15 @@
 -- execution.checkpointing.incremental: true
 -- state.backend.rocksdb.use-bloom-filter: true
 -- state.backend.rocksdb.memory.managed: false
--- state.backend.rocksdb.writebuffer.size: 16 mb
+-- state.backend.rocksdb.writebuffer.size: 8 mb
 -- state.backend.rocksdb.block.cache-size: 32 mb
+-- state.backend.rocksdb.compaction.style: UNIVERSAL
 -- state.backend.rocksdb.compression.per.level: LZ4_COMPRESSION
 -- table.exec.state.ttl: 24 h
--- execution.checkpointing.interval: 10000 ms
+-- execution.checkpointing.interval: 30000 ms
 -- execution.checkpointing.min-pause: 1000 ms
 -- execution.checkpointing.timeout: 2 min
 -- execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION
--- execution.checkpointing.num-retained: 3
 -- execution.checkpointing.tolerable-failed-checkpoints: 10
 -- execution.state-recovery.claim-mode: CLAIM
 -- restart-strategy.type: exponential-delay

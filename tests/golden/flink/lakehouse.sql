@@ -3,20 +3,20 @@
 -- parallelism.default: 1
 -- pipeline.object-reuse: true
 -- table.local-time-zone: UTC
--- execution.buffer-timeout.interval: 5 ms
+-- execution.buffer-timeout.interval: 250 ms
 -- state.backend.type: rocksdb
 -- execution.checkpointing.incremental: true
 -- state.backend.rocksdb.use-bloom-filter: true
 -- state.backend.rocksdb.memory.managed: false
--- state.backend.rocksdb.writebuffer.size: 16 mb
+-- state.backend.rocksdb.writebuffer.size: 8 mb
 -- state.backend.rocksdb.block.cache-size: 32 mb
+-- state.backend.rocksdb.compaction.style: UNIVERSAL
 -- state.backend.rocksdb.compression.per.level: LZ4_COMPRESSION
 -- table.exec.state.ttl: 24 h
 -- execution.checkpointing.interval: 5000 ms
 -- execution.checkpointing.min-pause: 1000 ms
 -- execution.checkpointing.timeout: 2 min
 -- execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION
--- execution.checkpointing.num-retained: 3
 -- execution.checkpointing.tolerable-failed-checkpoints: 10
 -- execution.state-recovery.claim-mode: CLAIM
 -- restart-strategy.type: exponential-delay
@@ -49,7 +49,8 @@ CREATE TEMPORARY TABLE raw_transactions (
   'scan.startup.mode' = 'group-offsets',
   'properties.auto.offset.reset' = 'earliest',
   'scan.topic-partition-discovery.interval' = '60 s',
-  'properties.fetch.max.wait.ms' = '100',
+  'properties.fetch.max.wait.ms' = '250',
+  'properties.fetch.min.bytes' = '1048576',
   'format' = 'raw'
 );
 
@@ -78,7 +79,8 @@ CREATE TEMPORARY TABLE alerts_in (
   'scan.startup.mode' = 'group-offsets',
   'properties.auto.offset.reset' = 'earliest',
   'scan.topic-partition-discovery.interval' = '60 s',
-  'properties.fetch.max.wait.ms' = '100',
+  'properties.fetch.max.wait.ms' = '250',
+  'properties.fetch.min.bytes' = '1048576',
   'value.format' = 'json',
   'value.json.timestamp-format.standard' = 'ISO-8601'
 );

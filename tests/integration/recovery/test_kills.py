@@ -20,7 +20,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
     yield from run_patient(patient_in(tmp_path_factory.mktemp("kills").resolve()))
 
 
-@pytest.mark.parametrize("component", [names.TASKMANAGER, names.JOBMANAGER, names.BROKER, names.GENERATOR])
+@pytest.mark.parametrize("component", [*names.TASKMANAGERS.values(), names.JOBMANAGER, names.BROKER, names.GENERATOR])
 def test_kill_of_a_component_loses_and_doubles_nothing(
     pipeline: Patient, moment: Callable[[], None], component: str
 ) -> None:

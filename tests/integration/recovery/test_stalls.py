@@ -134,15 +134,16 @@ def test_kill_while_data_files_wait_for_a_locked_catalog_doubles_and_loses_nothi
     moment()
     with locked(pipeline.paths.catalog):
         _await_uncommitted(pipeline)
-        killed = pipeline.kill(names.TASKMANAGER)
+        killed = pipeline.kill(names.TASKMANAGERS[names.LAKEHOUSE_JOB])
     pipeline.assert_recovers("kill before a late commit", killed)
 
 
 def test_kill_between_data_files_and_commit_doubles_and_loses_nothing(pipeline: Patient) -> None:
     _await_uncommitted(pipeline)
-    pipeline.await_rows_sent_after(pipeline.kill(names.TASKMANAGER))
+    pipeline.kill(names.TASKMANAGERS[names.LAKEHOUSE_JOB])
+    pipeline.await_commit()
     _await_uncommitted(pipeline)
-    pipeline.assert_recovers("kills before a commit", pipeline.kill(names.TASKMANAGER))
+    pipeline.assert_recovers("kills before a commit", pipeline.kill(names.TASKMANAGERS[names.LAKEHOUSE_JOB]))
 
 
 def _await_uncommitted(pipeline: Patient) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from contracts.errors import ComponentFailed, MachineError
+from contracts import names
+from contracts.errors import ComponentFailed
 from contracts.paths import PROJECT, StatePaths, contracts_folder
 from contracts.settings import Flink, Kafka
 from operations.embedded.broker import Broker
-from operations.embedded.flink import FlinkCluster, TaskManagerMemory, distribution
+from operations.embedded.flink import FlinkCluster, distribution
 from operations.embedded.jvm import java_command, write_log_configuration
 from operations.embedded.storage import keep_contracts
 from tests.config_copies import changed_contract, copy_of_config
@@ -76,38 +77,14 @@ def test_flink_prepare_writes_a_configuration_that_reads_back(tmp_path: Path) ->
     written = yaml.safe_load((flink.configuration_folder / "config.yaml").read_text())
     assert written == flink.configuration()
     assert (written["rest.port"], written["rest.bind-port"], written["jobmanager.rpc.port"]) == (18081, "18081", 16123)
-    assert written["taskmanager.numberOfTaskSlots"] == 8  # two rule books for a while, and the lakehouse
-    assert {"jobmanager.properties", "taskmanager.properties", "log4j-cli.properties"} <= {
-        path.name for path in flink.configuration_folder.iterdir()
-    }
+    expected = {f"{name}.properties" for name in (names.JOBMANAGER, *names.TASKMANAGERS.values(), "log4j-cli")}
+    assert expected <= {path.name for path in flink.configuration_folder.iterdir()}
 
 
 def test_flink_configuration_is_reachable_from_this_machine_alone(tmp_path: Path) -> None:
     configuration = cluster(tmp_path).configuration()
     assert {configuration[key] for key in configuration if key.endswith(("bind-host", "bind-address"))} == {"127.0.0.1"}
     assert configuration["web.submit.enable"] is False
-
-
-@pytest.mark.parametrize("size", [960, 1024, 4096])
-def test_flink_taskmanager_memory_parts_add_up_to_the_process(tmp_path: Path, size: int) -> None:
-    configuration = cluster(tmp_path, Flink(taskmanager_mb=size)).configuration()
-    parts = [
-        "taskmanager.memory.framework.heap.size", "taskmanager.memory.task.heap.size",
-        "taskmanager.memory.framework.off-heap.size",
-        "taskmanager.memory.task.off-heap.size", "taskmanager.memory.network.max", "taskmanager.memory.managed.size",
-        "taskmanager.memory.jvm-metaspace.size", "taskmanager.memory.jvm-overhead.max",
-    ]  # fmt: skip
-    assert sum(int(str(configuration[part]).removesuffix("m")) for part in parts) == size
-    memory = TaskManagerMemory.of(size)
-    assert f"-Xmx{memory.heap}m" in cluster(tmp_path, Flink(taskmanager_mb=size)).taskmanager_command()
-
-
-def test_taskmanager_memory_too_small_names_the_setting_and_a_size_that_works() -> None:
-    with pytest.raises(MachineError, match=r"flink.taskmanager_mb=900 leaves 196 MiB .* set (\d+) or more") as refusal:
-        TaskManagerMemory.of(900)
-    enough = re.search(r"set (\d+) or more", str(refusal.value))
-    assert enough
-    assert TaskManagerMemory.of(int(enough[1])).heap == 256
 
 
 def test_flink_environment_finds_flink_java_the_jars_and_our_own_modules(tmp_path: Path) -> None:
@@ -120,10 +97,11 @@ def test_flink_environment_finds_flink_java_the_jars_and_our_own_modules(tmp_pat
     assert any((Path(folder) / "pemja").is_dir() for folder in folders), "thread mode needs it"
 
 
-@pytest.mark.parametrize("role", ["jobmanager", "taskmanager"])
+@pytest.mark.parametrize("role", [names.JOBMANAGER, *names.TASKMANAGERS.values()])
 def test_flink_commands_start_java_with_the_distribution_and_its_log_configuration(tmp_path: Path, role: str) -> None:
     flink = cluster(tmp_path)
-    command = flink.jobmanager_command() if role == "jobmanager" else flink.taskmanager_command()
+    commands = {names.TASKMANAGERS[job]: flink.taskmanager_command(job) for job in names.JOBS}
+    command = commands.get(role) or flink.jobmanager_command()
     jars = [Path(jar) for jar in command[command.index("-cp") + 1].split(":")]
     assert [
         name for name in ("flink-dist-", "flink-python-") if not any(jar.name.startswith(name) for jar in jars)

@@ -12,7 +12,8 @@ from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_T
 from contracts.schema import load_contract
 from generator.malformed import MALFORMATIONS
 from streaming.explain import Explanation, explain, shorten
-from tests.nasty_records import VALID, compact, mutants, nasty
+from tests.mutant_records import mutants
+from tests.nasty_records import VALID, compact, nasty
 from tests.reference_judge import accepts, reason
 
 SEED = 20261122

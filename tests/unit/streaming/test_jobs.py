@@ -52,8 +52,8 @@ def test_job_settings_reach_the_options(addresses: Addresses) -> None:
     alerting, lakehouse = both(addresses, flink=flink)
     assert [plan.options["parallelism.default"] for plan in (alerting, lakehouse)] == ["3", "4"]
     assert [plan.options["execution.checkpointing.interval"] for plan in (alerting, lakehouse)] == ["700 ms", "9000 ms"]
+    assert alerting.options["execution.buffer-timeout.interval"] == "17 ms"
     for plan in (alerting, lakehouse):
-        assert plan.options["execution.buffer-timeout.interval"] == "17 ms"
         assert plan.options["table.exec.state.ttl"] == "5 h"
 
 

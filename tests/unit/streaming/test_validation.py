@@ -29,7 +29,8 @@ from streaming.validation import (
     quote,
 )
 from tests.config_copies import changed_contract, with_optional_fields
-from tests.nasty_records import ANY_VALUE, TEXTS, VALID, compact, mutants, nasty
+from tests.mutant_records import mutants
+from tests.nasty_records import ANY_VALUE, TEXTS, VALID, compact, nasty
 from tests.reference_judge import accepts
 
 CONTRACT = load_contract("transaction")
