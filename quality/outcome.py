@@ -10,12 +10,14 @@ Dimension = Literal["uniqueness", "validity", "completeness", "timeliness", "acc
 class CheckOutcome:
     """One expectation held against the rows of one snapshot.
 
-    `name` says what was expected. `rows` is how many rows were looked at, `unexpected` how many of them broke it
-    (None where the expectation is about the whole and not about single rows). `examples` are a few offending values.
+    `name` says what was expected; a breach of what is not `critical` is a warning. `rows` is how many rows were looked
+    at, `unexpected` how many of them broke it (None where the expectation is about the whole and not about single
+    rows). `examples` are a few offending values.
     """
 
     name: str
     dimension: Dimension
+    critical: bool
     passed: bool
     rows: int
     unexpected: int | None

@@ -1,61 +1,111 @@
-"""Holds a suite of expectations against one snapshot of an Iceberg table, in DuckDB.
+"""Holds a suite of expectations against pinned snapshots of Iceberg tables, in DuckDB.
 
 Great Expectations and its engines are met here alone. Callers pass a suite in and get plain outcomes back.
 """
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import great_expectations as gx
-from great_expectations.core import ExpectationSuite, ExpectationValidationResult
+from great_expectations.core import ExpectationValidationResult
+from great_expectations.core.batch_definition import BatchDefinition
+from great_expectations.data_context.data_context.abstract_data_context import AbstractDataContext
 from great_expectations.data_context.types.base import (
     DataContextConfig,
     InMemoryStoreBackendDefaults,
     ProgressBarsConfig,
 )
-from great_expectations.datasource.fluent.interfaces import Batch
+from great_expectations.datasource.fluent.interfaces import Batch, TestConnectionError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from contracts.errors import CheckError
 from lake.duck import iceberg_scan, load_iceberg
+from lake.pinning import Pinned
+from quality.expectations import Expectation, Suite
+from quality.great import breach, great_suite
 from quality.outcome import CheckOutcome
 
-_VIEW = "snapshot"
 # Uniqueness over more rows than this holds spills to disk; one thread leaves the other cores to the stream.
 _DATABASE = {"memory_limit": "256MB", "threads": "1"}
 _EXAMPLES = 3
 
 
-def run(suite: ExpectationSuite, metadata_location: str, snapshot_id: int) -> tuple[CheckOutcome, ...]:
-    """The outcome of each expectation of `suite`, in its order, on the snapshot `snapshot_id` of the table whose
-    metadata file lies at `metadata_location`.
+@dataclass(frozen=True)
+class Verdict:
+    """What came of a suite: the outcome of each expectation in its order, and how many of the table's `rows` are
+    `broken`, each row counted once however much it breaks."""
+
+    outcomes: tuple[CheckOutcome, ...]
+    rows: int
+    broken: int
+
+    @property
+    def pass_rate(self) -> float | None:
+        """The share of rows that keep every expectation of a row; None for an empty table."""
+        return 1 - self.broken / self.rows if self.rows else None
+
+
+def run(suite: Suite, pinned: Mapping[str, Pinned]) -> Verdict:
+    """The verdict of `suite` on the snapshots `pinned` by table name: its own, and those of the others that it names.
 
     Raises CheckError where an expectation could not be evaluated: that says nothing about the data.
     """
-    with _batch(metadata_location, snapshot_id) as (batch, rows):
-        validated = batch.validate(suite)
-    # Great Expectations puts the expectations it could not evaluate first.
-    found = {_meta(result)["name"]: result for result in validated.results}
-    return tuple(_outcome(found[(expectation.meta or {})["name"]], rows) for expectation in suite.expectations)
+    with _batch(suite, pinned) as (batch, connection):
+        validated = batch.validate(great_suite(suite))
+        # Great Expectations puts the expectations it could not evaluate first.
+        found = {_name(result): result for result in validated.results}
+        rows = _count(connection, suite.table)
+        outcomes = tuple(_outcome(expected, found[expected.name], rows) for expected in suite.expectations)
+        breaches = [
+            sql
+            for expected, outcome in zip(suite.expectations, outcomes, strict=True)
+            if expected.critical and not outcome.passed and (sql := breach(expected))
+        ]
+        either = " OR ".join(breaches).replace("{{", "{").replace("}}", "}")
+        return Verdict(outcomes, rows, _count(connection, suite.table, either) if breaches else 0)
+
+
+def _count(connection: Connection, table: str, condition: str = "true") -> int:
+    return int(connection.exec_driver_sql(f'SELECT count(*) FROM "{table}" WHERE {condition}').scalar_one())
 
 
 @contextmanager
-def _batch(metadata_location: str, snapshot_id: int) -> Iterator[tuple[Batch, int]]:
-    """The snapshot as a batch, and its number of rows.
+def _batch(suite: Suite, pinned: Mapping[str, Pinned]) -> Iterator[tuple[Batch, Connection]]:
+    """The suite's table as a batch, and a connection in which it and the others are views.
 
-    Everything is made afresh and disposed: a context shared by 30 runs grew from 480 to 700 MB. The database lives in
-    memory under a name of its own, so that the engines of Great Expectations and the extension loaded here meet in it.
+    Everything is made afresh and disposed: a context shared by 30 runs grew from 480 to 700 MB.
     """
     config = DataContextConfig(
         store_backend_defaults=InMemoryStoreBackendDefaults(),
         analytics_enabled=False,
         progress_bars=ProgressBarsConfig(globally=False),
     )
+    context = gx.get_context(project_config=config, mode="ephemeral")
+    with open_batch_definition(context, suite, pinned) as (definition, connection):
+        batch = definition.get_batch()
+        try:
+            yield batch, connection
+        finally:
+            batch.data.execution_engine.engine.dispose()
+
+
+@contextmanager
+def open_batch_definition(
+    context: AbstractDataContext, suite: Suite, pinned: Mapping[str, Pinned]
+) -> Iterator[tuple[BatchDefinition[Any], Connection]]:
+    """The suite's whole table in a data source of `context`, and a connection in which it and the others are views.
+
+    The database lives in memory under a name of its own, so that the engines of Great Expectations and the extension
+    loaded here meet in it. Raises CheckError where a table cannot be read.
+    """
     with tempfile.TemporaryDirectory(prefix="quality-duckdb-") as spill:
-        source = gx.get_context(project_config=config, mode="ephemeral").data_sources.add_sql(
-            "lake",
+        source = context.data_sources.add_sql(
+            f"lake_{suite.table}",
             connection_string=f"duckdb:///:memory:{uuid.uuid4().hex}",
             # DuckDB is no official dialect: without both flags every expectation fails with "list index out of range",
             # because the connection is rolled back before its rows are fetched, which drops DuckDB's result.
@@ -69,30 +119,35 @@ def _batch(metadata_location: str, snapshot_id: int) -> Iterator[tuple[Batch, in
         engine = source.get_engine()
         try:
             with engine.connect() as connection:
-                load_iceberg(connection.exec_driver_sql)
-                connection.exec_driver_sql("SET TimeZone = 'UTC'")
-                connection.exec_driver_sql(
-                    f"CREATE VIEW {_VIEW} AS FROM {iceberg_scan(metadata_location, snapshot_id)}"
-                )
-                rows = connection.exec_driver_sql(f"SELECT count(*) FROM {_VIEW}").scalar_one()
-                asset = source.add_table_asset(_VIEW, table_name=_VIEW)
-                batch = asset.add_batch_definition_whole_table(_VIEW).get_batch()
+                _make_views(connection, {table: pinned[table] for table in (suite.table, *suite.others)})
                 try:
-                    yield batch, int(rows)
-                finally:
-                    batch.data.execution_engine.engine.dispose()
+                    asset = source.add_table_asset(suite.table, table_name=suite.table)
+                except TestConnectionError as error:
+                    raise CheckError(f"the table {suite.table} cannot be read: {error.__cause__}") from error
+                yield asset.add_batch_definition_whole_table(suite.table), connection
         finally:
             engine.dispose()
 
 
-def _outcome(result: ExpectationValidationResult, rows: int) -> CheckOutcome:
-    meta = _meta(result)
+def _make_views(connection: Connection, pinned: Mapping[str, Pinned]) -> None:
+    try:
+        load_iceberg(connection.exec_driver_sql)
+        connection.exec_driver_sql("SET TimeZone = 'UTC'")
+        for table, pin in pinned.items():
+            scan = iceberg_scan(pin.metadata_location, pin.snapshot_id)
+            connection.exec_driver_sql(f'CREATE VIEW "{table}" AS FROM {scan}')
+    except DBAPIError as error:
+        raise CheckError(f"the tables {', '.join(pinned)} cannot be read: {error.orig}") from error
+
+
+def _outcome(expected: Expectation, result: ExpectationValidationResult, rows: int) -> CheckOutcome:
     if reason := _exception(result.exception_info):
-        raise CheckError(f"the expectation {meta['name']!r} could not be evaluated: {reason}")
+        raise CheckError(f"the expectation {expected.name!r} could not be evaluated: {reason}")
     details = result.result
     return CheckOutcome(
-        name=meta["name"],
-        dimension=meta["dimension"],
+        name=expected.name,
+        dimension=expected.dimension,
+        critical=expected.critical,
         passed=bool(result.success),
         rows=rows,
         # UnexpectedRowsExpectation calls its count `observed_value`.
@@ -101,8 +156,8 @@ def _outcome(result: ExpectationValidationResult, rows: int) -> CheckOutcome:
     )
 
 
-def _meta(result: ExpectationValidationResult) -> dict[str, Any]:
-    return (result.expectation_config.meta if result.expectation_config else None) or {}
+def _name(result: ExpectationValidationResult) -> str:
+    return str(((result.expectation_config.meta if result.expectation_config else None) or {}).get("name"))
 
 
 def _exception(info: dict[str, object]) -> str | None:

@@ -1,87 +1,70 @@
-"""What every row of `finance.transactions` must be: a projection of the transaction contract, and of exactly-once.
+"""What every row of `finance.transactions` must be, and the table as a whole: nothing twice, nothing missing.
 
 No field is named here unless the contract cannot say it: add a rule to the contract first.
 """
 
-from great_expectations import ExpectationSuite
-from great_expectations.expectations import core as gxe
-from great_expectations.expectations.expectation import Expectation
-
 from contracts import names, tables
-from contracts.schema import Field, load_contract
-from lake.duck import quote
-from quality.outcome import Dimension
+from contracts.schema import load_contract
+from quality.expectations import AtMost, Expectation, NoRows, NotAfter, Suite, Unique
+from quality.settings import DEFAULT, Accuracy, QualitySettings
+from quality.suites.contract import complete, valid
+from quality.suites.measures import distributed, timely
 
-KEY = "transaction_id"
 POSITION = ("kafka_partition", "kafka_offset")
 
 
-def suite() -> ExpectationSuite:
-    """The full suite. Each expectation's meta holds the `name` and `dimension` of its outcome."""
-    return ExpectationSuite(
-        name="transactions_contract",
-        expectations=[
-            *_complete(),
-            *_unique(),
-            *(rule for field in load_contract("transaction").fields for rule in _valid(field)),
-        ],
+def suite(settings: QualitySettings) -> Suite:
+    """The full suite."""
+    table = tables.transactions()
+    return Suite(
+        table.name,
+        (
+            *complete(table),
+            *_unique(table.key or ""),
+            *(rule for field in load_contract("transaction").fields for rule in valid(field)),
+            *timely(settings.timeliness),
+            *_accurate(settings.accuracy),
+            *_consistent(),
+        ),
+        others=(names.DEAD_LETTERS,),
     )
 
 
-def _complete() -> list[Expectation]:
-    return [
-        gxe.ExpectColumnValuesToNotBeNull(column=column.name, meta=_meta(f"{column.name} is present", "completeness"))
-        for column in tables.transactions().columns
-        if not column.nullable
-    ]
+def _unique(key: str) -> tuple[Expectation, ...]:
+    return (
+        Unique(columns=POSITION),
+        # A producer may send one transaction twice; both stand in the log, so both are rows.
+        Unique(columns=(key,), critical=False),
+        # Of a refused record, one repair at most.
+        Unique(columns=(names.REPLAYED_FROM,)),
+    )
 
 
-def _unique() -> list[Expectation]:
-    return [
-        gxe.ExpectColumnValuesToBeUnique(column=KEY, meta=_meta(f"{KEY} is unique", "uniqueness")),
-        gxe.ExpectCompoundColumnsToBeUnique(
-            column_list=list(POSITION), meta=_meta(f"({', '.join(POSITION)}) is unique", "uniqueness")
+def _accurate(settings: Accuracy) -> tuple[Expectation, ...]:
+    bounds = {currency: bound for currency, bound in settings.highest_amount.items() if currency != DEFAULT}
+    return (
+        NotAfter(column="event_time", other="kafka_timestamp", seconds=settings.future_seconds, critical=False),
+        AtMost(
+            column="amount", by="currency", bounds=bounds, otherwise=settings.highest_amount[DEFAULT], critical=False
         ),
-        # Of a refused record, one repair at most. Rows that repair none have NULL, which counts as nothing.
-        gxe.ExpectColumnValuesToBeUnique(
-            column=names.REPLAYED_FROM, meta=_meta(f"{names.REPLAYED_FROM} is unique", "uniqueness")
+        *distributed(settings),
+    )
+
+
+def _consistent() -> tuple[Expectation, ...]:
+    refused = f"""SELECT "partition", "offset" FROM {names.DEAD_LETTERS} WHERE topic = '{names.RAW_TOPIC}'"""
+    positions = f"SELECT kafka_partition AS part, kafka_offset AS place FROM {{batch}} UNION ALL {refused}"
+    return (
+        NoRows(
+            dimension="consistency",
+            said="every Kafka record is a transaction or a dead letter, without a gap",
+            query=f"SELECT part, max(place) - min(place) + 1 - count(DISTINCT place) AS missing FROM ({positions}) "
+            "GROUP BY part HAVING missing > 0",
         ),
-    ]
-
-
-def _valid(field: Field) -> list[Expectation]:
-    """What JSON Schema says of a field, as far as it still applies to the column's type."""
-    column, rules = field.column, field.rules
-    if field.type.startswith("decimal"):
-        # The contract forbids zero by the pattern of the decimal string; the column is a number.
-        meta = _meta(f"{column} is above zero", "validity")
-        return [gxe.ExpectColumnValuesToBeBetween(column=column, min_value=0, strict_min=True, meta=meta)]
-    if field.type != "string":
-        return []
-    found: list[Expectation] = []
-    if "enum" in rules:
-        meta = _meta(f"{column} is one of the {len(rules['enum'])} in the contract", "validity")
-        found.append(gxe.ExpectColumnValuesToBeInSet(column=column, value_set=list(rules["enum"]), meta=meta))
-    if "pattern" in rules:
-        meta = _meta(f"{column} matches {rules['pattern']}", "validity")
-        found.append(
-            gxe.UnexpectedRowsExpectation(unexpected_rows_query=_mismatches(column, rules["pattern"]), meta=meta)
-        )
-    if "minLength" in rules or "maxLength" in rules:
-        least, most = rules.get("minLength"), rules.get("maxLength")
-        meta = _meta(f"{column} has {least or 0} to {most or 'any number of'} characters", "validity")
-        found.append(gxe.ExpectColumnValueLengthsToBeBetween(column=column, min_value=least, max_value=most, meta=meta))
-    return found
-
-
-def _mismatches(column: str, pattern: str) -> str:
-    """Rows whose `column` breaks `pattern`. The stock regex expectation refuses DuckDB ("not supported for dialect").
-
-    The query is a format string, hence the doubled braces. `regexp_matches` searches, as JSON Schema patterns do.
-    """
-    literal = quote(pattern).replace("{", "{{").replace("}", "}}")
-    return f'SELECT * FROM {{batch}} WHERE NOT regexp_matches("{column}", {literal})'
-
-
-def _meta(name: str, dimension: Dimension) -> dict[str, str]:
-    return {"name": name, "dimension": dimension}
+        NoRows(
+            dimension="consistency",
+            said="no Kafka record is both a transaction and a dead letter",
+            query=f"SELECT kafka_partition, kafka_offset FROM {{batch}} "
+            f"WHERE (kafka_partition, kafka_offset) IN ({refused})",
+        ),
+    )
