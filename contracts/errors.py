@@ -7,6 +7,7 @@ PipelineError
 │   ├── PortTaken          a port is in use by somebody else
 │   └── JarError           a jar cannot be had, or is not the one that was pinned
 ├── NotRunning             a command needs a running pipeline and there is none
+│   └── NoLedger           no traffic generator has written a ledger
 ├── ComponentFailed        a process or a Flink job did not become healthy
 ├── QueryError             a query was refused or failed
 └── CheckError             a data check could not be carried out
@@ -70,6 +71,10 @@ class NotRunning(PipelineError):
     """The command needs a running pipeline."""
 
     exit_code: ClassVar[int] = 3
+
+
+class NoLedger(NotRunning):
+    """The command needs the ledger of a traffic generator."""
 
 
 class ComponentFailed(PipelineError):

@@ -15,6 +15,8 @@ REPLAY_HEADER: Final = "replay-of"
 ALERTING_JOB: Final = "alerting"
 LAKEHOUSE_JOB: Final = "lakehouse"
 JOBS: Final = (ALERTING_JOB, LAKEHOUSE_JOB)
+# Which job reads which topic.
+READERS: Final = {RAW_TOPIC: JOBS, ALERT_TOPIC: (LAKEHOUSE_JOB,), DEAD_LETTER_TOPIC: ()}
 
 # Iceberg. The catalog's name is part of every key in a JDBC/SQL catalog: Flink and Python must use the same one.
 CATALOG: Final = "lake"
@@ -22,6 +24,8 @@ NAMESPACE: Final = "finance"
 TRANSACTIONS: Final = "transactions"
 DEAD_LETTERS: Final = "dead_letters"
 ALERTS: Final = "alerts"
+# Which commit of the stream brought which records; kept by the control plane.
+COMMITS: Final = "commits"
 # The column that keeps what `REPLAY_HEADER` said.
 REPLAYED_FROM: Final = "replayed_from"
 
@@ -37,10 +41,13 @@ CODE_LOCATION: Final = "pipeline"
 # Components, in the order they start.
 BROKER: Final = "kafka"
 JOBMANAGER: Final = "jobmanager"
-TASKMANAGER: Final = "taskmanager"
+# Each job has a TaskManager of its own.
+TASKMANAGERS: Final = {job: f"taskmanager-{job}" for job in JOBS}
 JOB_KEEPER: Final = "jobs"
 GENERATOR: Final = "generator"
 CODE_SERVER: Final = "dagster-code"
 DAEMON: Final = "dagster-daemon"
 WEBSERVER: Final = "dagster-web"
-COMPONENTS: Final = (BROKER, JOBMANAGER, TASKMANAGER, JOB_KEEPER, GENERATOR, CODE_SERVER, DAEMON, WEBSERVER)
+COMPONENTS: Final = (
+    BROKER, JOBMANAGER, *TASKMANAGERS.values(), JOB_KEEPER, GENERATOR, CODE_SERVER, DAEMON, WEBSERVER,
+)  # fmt: skip

@@ -83,6 +83,16 @@ class StatePaths:
         return self.root / "dagster"
 
     @property
+    def data_docs(self) -> Path:
+        """The pages of Great Expectations."""
+        return self.root / "quality" / "docs"
+
+    @property
+    def lineage_page(self) -> Path:
+        """The page that shows where every column comes from."""
+        return self.root / "lineage" / "columns.html"
+
+    @property
     def rules(self) -> Path:
         """Every rule book that was put in force, and what became of it."""
         return self.root / "rules"
@@ -94,5 +104,10 @@ class StatePaths:
 
     @property
     def generator(self) -> Path:
-        """The generator's ledger."""
+        """The generator's ledger, and its word on itself."""
         return self.root / "generator"
+
+    @property
+    def generator_health(self) -> Path:
+        """How the generator's traffic goes (JSON), written once a second while it runs."""
+        return self.root / "generator" / "health.json"

@@ -46,10 +46,11 @@ class Flink(_Section):
     rest_port: Port = 8081
     rpc_port: Port = 6123
     jobmanager_mb: MegaBytes = 640
-    taskmanager_mb: MegaBytes = 1280
-    alerting_parallelism: int = Field(default=2, ge=1, le=256)
+    alerting_taskmanager_mb: MegaBytes = 1024
+    lakehouse_taskmanager_mb: MegaBytes = 1152
+    alerting_parallelism: int = Field(default=1, ge=1, le=256)
     lakehouse_parallelism: int = Field(default=1, ge=1, le=256)
-    alerting_checkpoint_ms: int = Field(default=10_000, ge=500)
+    alerting_checkpoint_ms: int = Field(default=30_000, ge=500)
     lakehouse_checkpoint_ms: int = Field(default=5_000, ge=500, description="Also the Iceberg commit interval.")
     buffer_timeout_ms: int = Field(
         default=5, ge=0, description="How long a record may wait for its network buffer to fill."
@@ -65,6 +66,7 @@ class Dagster(_Section):
 
     port: Port = 3000
     code_port: Port = 4266
+    read_only: bool = False
 
 
 class Settings(BaseSettings):

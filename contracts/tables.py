@@ -4,7 +4,7 @@ No Iceberg here: `lake/tables.py` makes real tables of these, `streaming/tables.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from contracts import names
@@ -26,12 +26,16 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: `partition_by` is the timestamp column whose UTC day partitions it."""
+    """One table: `partition_by` is the timestamp column whose UTC day partitions it, `key` the column that its rows
+    are looked up by (None: they are looked up by their position in Kafka), `position` the columns of its partition and
+    offset."""
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     partition_by: str
+    key: str | None = None
+    position: tuple[str, str] = ("kafka_partition", "kafka_offset")
 
     @property
     def identifier(self) -> str:
@@ -77,7 +81,9 @@ _REPLAYED_FROM = Column(
 
 
 @cache
-def _table(name: str, contract_name: ContractName, topic: str | None, partition_by: str, *more: Column) -> Table:
+def _table(
+    name: str, contract_name: ContractName, topic: str | None, partition_by: str, key: str | None, *more: Column
+) -> Table:
     contract = load_contract(contract_name)
     own = (*_position(topic), _PROCESSED_AT) if topic else ()
     columns = (*_from(contract), *own, *more)
@@ -86,17 +92,17 @@ def _table(name: str, contract_name: ContractName, topic: str | None, partition_
             contracts_folder() / f"{contract_name}.schema.json",
             f"two columns would be called {twice[0]}; name the field's with x-column",
         )
-    return Table(name, contract.description, columns, partition_by)
+    return Table(name, contract.description, columns, partition_by, key)
 
 
 def transactions() -> Table:
     """`finance.transactions`: every valid transaction once, by day of its event time."""
-    return _table(names.TRANSACTIONS, "transaction", names.RAW_TOPIC, "event_time", _REPLAYED_FROM)
+    return _table(names.TRANSACTIONS, "transaction", names.RAW_TOPIC, "event_time", "transaction_id", _REPLAYED_FROM)
 
 
 def alerts() -> Table:
     """`finance.alerts`: every alert once, by day of its transaction's event time."""
-    return _table(names.ALERTS, "alert", names.ALERT_TOPIC, "event_time")
+    return _table(names.ALERTS, "alert", names.ALERT_TOPIC, "event_time", "alert_id")
 
 
 def dead_letters() -> Table:
@@ -104,9 +110,45 @@ def dead_letters() -> Table:
 
     Its own columns topic, partition and offset are its position in Kafka, so none is added.
     """
-    return _table(names.DEAD_LETTERS, "dead-letter", None, "failed_at")
+    return replace(_table(names.DEAD_LETTERS, "dead-letter", None, "failed_at", None), position=("partition", "offset"))
+
+
+def stream_tables() -> tuple[Table, ...]:
+    """Every table that the stream writes."""
+    return (transactions(), dead_letters(), alerts())
+
+
+@cache
+def commits() -> Table:
+    """`finance.commits`: which commit of the stream brought which records; one row a commit and Kafka partition.
+
+    Commits are forgotten and files merged; by the place of its record in Kafka, a row can still be traced to its
+    commit. Kept by the control plane, not by the stream.
+    """
+
+    def column(name: str, kind: str, doc: str, *, nullable: bool = False) -> Column:
+        return Column(name, kind, nullable, doc, "control plane#commits")
+
+    return Table(
+        names.COMMITS,
+        "Which commit of the stream brought which records: one row a commit and Kafka partition.",
+        (
+            column("table_name", "string", "The table that was committed to."),
+            column("snapshot_id", "long", "The commit's snapshot in that table."),
+            column("sequence_number", "long", "The commit's place in the table's history."),
+            column("committed_at", "timestamptz", "When it was committed, UTC."),
+            column("flink_job_id", "string", "The Flink job that committed.", nullable=True),
+            column("flink_checkpoint_id", "long", "The newest checkpoint that it holds.", nullable=True),
+            column("session_id", "string", "The pipeline's session at that time.", nullable=True),
+            column("records", "long", "Rows that it brought from this partition."),
+            column("source_partition", "int", "Kafka partition; null for a commit without rows.", nullable=True),
+            column("first_offset", "long", "The lowest offset of them.", nullable=True),
+            column("last_offset", "long", "The highest offset of them.", nullable=True),
+        ),
+        "committed_at",
+    )
 
 
 def all_tables() -> tuple[Table, ...]:
-    """Every table that the stream writes."""
-    return (transactions(), dead_letters(), alerts())
+    """Every table."""
+    return (*stream_tables(), commits())

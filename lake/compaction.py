@@ -1,23 +1,43 @@
-"""Compaction: the small files of a partition become one, beside a writer that goes on appending.
+"""Compaction: the small files of a partition become a few of about 128 MB, beside a writer that goes on appending.
 
 The files to replace are named one by one, under snapshot isolation (`lake.tables.PROPERTIES`): an append that lands
-meanwhile touches none of them, so neither side refuses the other. What only one partition's group of files holds is in
-memory at a time. Sound for tables that are only appended to.
+meanwhile touches none of them, so neither side refuses the other. Rows pass through in runs, so that memory holds a row
+group and one small file whatever a partition has. Sound for tables that are only appended to.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import cast
+from uuid import uuid4
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyiceberg.conversions import from_bytes
 from pyiceberg.expressions import AlwaysTrue
-from pyiceberg.io.pyarrow import ArrowScan, _dataframe_to_data_files
-from pyiceberg.manifest import DataFile
+from pyiceberg.io.pyarrow import (
+    ArrowScan,
+    _get_parquet_writer_kwargs,
+    compute_statistics_plan,
+    data_file_statistics_from_parquet_metadata,
+    parquet_path_to_id_mapping,
+    schema_to_pyarrow,
+)
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
 from pyiceberg.table import FileScanTask, Table
+from pyiceberg.types import PrimitiveType
 
-from contracts import names
+from contracts import names, tables
 from contracts.errors import PipelineError
 
-# Compressed bytes that one rewrite reads; as Arrow they take some ten times as much.
-GROUP_BYTES = 32 * 1024 * 1024
+TARGET_BYTES = 128 * 2**20
+# Larger files are left alone: one is read whole, and 32 MB of Parquet are some 300 MB of Arrow.
+SMALL_BYTES = 32 * 2**20
+# Files that are smaller still are merged whatever the others of their partition are.
+_TINY_BYTES = 2**20
+# Sorted and written at once: a row group. A lookup by key reads one of them in a file.
+_RUN_ROWS = 131_072
+_FALSE_POSITIVES = 0.01
 
 
 @dataclass(frozen=True)
@@ -38,63 +58,152 @@ class Compaction:
         )
 
 
-def compact(table: Table, *, sort_by: str, group_bytes: int = GROUP_BYTES) -> Compaction:
-    """Rewrites the small files of each partition of `table`, the oldest partition first, sorted by column `sort_by`.
+def compact(table: Table, definition: tables.Table, *, target_bytes: int = TARGET_BYTES) -> Compaction:
+    """Rewrites the small files of each partition of `table`, the oldest partition first.
 
-    Each group of files is a commit of its own, marked as maintenance: what was done stays done where a later one fails.
-    Raises PipelineError for a table with delete files, CommitFailedException or ValidationException where another
-    compaction has replaced the same files.
+    In a new file every row group is sorted by the time of the partitioning, and has a Bloom filter of the key; row
+    groups follow each other as their first rows do. Each group of files is a commit of its own, marked as maintenance:
+    what was done stays done where a later one fails. Raises PipelineError for a table with delete files,
+    CommitFailedException or ValidationException where another compaction has replaced the same files.
     """
     done = Compaction()
-    for group in groups(list(table.scan().plan_files()), group_bytes):
-        done += _rewrite(table, group, sort_by)
+    for group in planned(table, target_bytes=target_bytes):
+        done += _rewrite(table, definition, group)
     return done
 
 
-def groups(files: list[FileScanTask], group_bytes: int) -> Iterator[list[FileScanTask]]:
-    """Which files are rewritten together: those of one partition that are smaller than half of `group_bytes`.
-
-    At least two, of `group_bytes` at most, partitions in order. Raises PipelineError for files with deletes.
-    """
+def planned(table: Table, *, target_bytes: int = TARGET_BYTES) -> tuple[Sequence[FileScanTask], ...]:
+    """Which files `compact` would rewrite together. Raises PipelineError for a table with delete files."""
+    files = list(table.scan().plan_files())
     if any(task.delete_files for task in files):
         raise PipelineError("the table has delete files; only tables that are appended to can be compacted")
-    small = [task for task in files if task.file.file_size_in_bytes < group_bytes // 2]
-    group: list[FileScanTask] = []
-    for task in sorted(small, key=lambda task: (_partition(task), task.file.file_path)):
-        full = sum(other.file.file_size_in_bytes for other in group) + task.file.file_size_in_bytes > group_bytes
-        if group and (full or _partition(group[0]) != _partition(task)):
-            if len(group) > 1:
-                yield group
-            group = []
-        group.append(task)
-    if len(group) > 1:
-        yield group
+    small = min(SMALL_BYTES, target_bytes // 2)
+    partitions = groupby(sorted(files, key=partition_of), key=partition_of)
+    return tuple(
+        group
+        for _, tasks in partitions
+        for group in _full(_worthwhile([task for task in tasks if _size(task) < small]), target_bytes)
+        if len(group) > 1
+    )
 
 
-def _partition(task: FileScanTask) -> tuple[int, ...]:
+def partition_of(task: FileScanTask) -> tuple[int, ...]:
+    """The partition that a file belongs to, as it sorts: days since 1970-01-01."""
     values = (task.file.partition[number] for number in range(len(task.file.partition)))
     return tuple(-1 if value is None else int(value) for value in values)
 
 
-def _rewrite(table: Table, group: list[FileScanTask], sort_by: str) -> Compaction:
+def _size(task: FileScanTask) -> int:
+    return task.file.file_size_in_bytes
+
+
+def _worthwhile(tasks: Sequence[FileScanTask]) -> list[FileScanTask]:
+    """The smaller ones of `tasks`: a file is left out while it is larger than all that are smaller together.
+
+    So a row is rewritten only together with as many others: log2(files of a day) times in the end, not at each call.
+    """
+    chosen: list[FileScanTask] = []
+    total = 0
+    for task in sorted(tasks, key=_size):
+        if _size(task) > max(total, _TINY_BYTES):
+            break
+        chosen.append(task)
+        total += _size(task)
+    return chosen
+
+
+def _full(tasks: Sequence[FileScanTask], target_bytes: int) -> Iterator[list[FileScanTask]]:
+    """`tasks` in the order they were written, in groups of `target_bytes` at most."""
+    group: list[FileScanTask] = []
+    for task in sorted(tasks, key=lambda task: task.file.file_path):
+        if group and sum(map(_size, group)) + _size(task) > target_bytes:
+            yield group
+            group = []
+        group.append(task)
+    if group:
+        yield group
+
+
+def _rewrite(table: Table, definition: tables.Table, group: Sequence[FileScanTask]) -> Compaction:
     table.refresh()
-    rows = ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue()).to_table(group).sort_by(sort_by)
-    written: list[DataFile] = []
+    written = _write(table, definition, group)
     properties = {names.MAINTENANCE_PROPERTY: "compaction"}
-    with (
-        table.transaction() as transaction,
-        transaction.update_snapshot(snapshot_properties=properties).overwrite() as snapshot,
-    ):
-        for task in group:
-            snapshot.delete_data_file(task.file)
-        for file in _dataframe_to_data_files(
-            table_metadata=transaction.table_metadata, df=rows, io=table.io, write_uuid=snapshot.commit_uuid
+    try:
+        with (
+            table.transaction() as transaction,
+            transaction.update_snapshot(snapshot_properties=properties).overwrite() as snapshot,
         ):
-            written.append(file)
-            snapshot.append_data_file(file)
-    return Compaction(
-        len(group),
-        len(written),
-        sum(task.file.file_size_in_bytes for task in group),
-        sum(file.file_size_in_bytes for file in written),
+            for task in group:
+                snapshot.delete_data_file(task.file)
+            snapshot.append_data_file(written)
+    except BaseException:
+        table.io.delete(written.file_path)
+        raise
+    return Compaction(len(group), 1, sum(map(_size, group)), written.file_size_in_bytes)
+
+
+def _write(table: Table, definition: tables.Table, group: Sequence[FileScanTask]) -> DataFile:
+    """One file with the rows of `group`. Where that fails it is removed."""
+    properties, schema = table.properties, table.schema()
+    arrow_schema = schema_to_pyarrow(schema)
+    first = group[0].file
+    location = f"{first.file_path.rpartition('/')[0]}/compacted-{uuid4()}.parquet"
+    output = table.io.new_output(location)
+    blooms = {definition.key: {"ndv": _RUN_ROWS, "fpp": _FALSE_POSITIVES}} if definition.key else None
+    try:
+        with (
+            output.create() as stream,
+            pq.ParquetWriter(
+                stream,
+                arrow_schema,
+                store_decimal_as_integer=True,
+                bloom_filter_options=blooms,
+                **_get_parquet_writer_kwargs(properties),
+            ) as writer,
+        ):
+            for rows in _runs(table, definition.partition_by, group):
+                writer.write_table(rows.cast(arrow_schema), row_group_size=_RUN_ROWS)
+        statistics = data_file_statistics_from_parquet_metadata(
+            parquet_metadata=writer.writer.metadata,
+            stats_columns=compute_statistics_plan(schema, properties),
+            parquet_column_mapping=parquet_path_to_id_mapping(schema),
+        )
+    except BaseException:
+        table.io.delete(location)
+        raise
+    return DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=location,
+        file_format=FileFormat.PARQUET,
+        partition=first.partition,
+        file_size_in_bytes=len(output),
+        sort_order_id=None,
+        spec_id=first.spec_id,
+        equality_ids=None,
+        key_metadata=None,
+        **statistics.to_serialized_dict(),
     )
+
+
+def _runs(table: Table, sort_by: str, group: Sequence[FileScanTask]) -> Iterator[pa.Table]:
+    """The rows of `group`, a few files at a time, each time sorted."""
+    field = table.schema().find_field(sort_by)
+
+    def earliest(task: FileScanTask) -> object:
+        bound = (task.file.lower_bounds or {}).get(field.field_id)
+        return from_bytes(cast(PrimitiveType, field.field_type), bound) if bound is not None else 0
+
+    run: list[FileScanTask] = []
+    rows = 0
+    for task in sorted(group, key=lambda task: (earliest(task), task.file.file_path)):
+        run.append(task)
+        rows += task.file.record_count
+        if rows >= _RUN_ROWS:
+            yield _read(table, run, sort_by)
+            run, rows = [], 0
+    if run:
+        yield _read(table, run, sort_by)
+
+
+def _read(table: Table, run: Sequence[FileScanTask], sort_by: str) -> pa.Table:
+    return ArrowScan(table.metadata, table.io, table.schema(), AlwaysTrue()).to_table(run).sort_by(sort_by)

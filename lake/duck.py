@@ -5,17 +5,22 @@ Opening and locking down belongs here; what is asked, and how answers are printe
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
 import duckdb
-from pyiceberg.catalog import Catalog
 
 from contracts import names, tables
 from contracts.errors import ConfigError, QueryError
+from lake.sql import quote
+
+# PyIceberg takes a second to import, which `pipeline trace` has not.
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
 
 # iceberg reads manifests through avro, so avro comes first.
 _EXTENSIONS = ("avro", "iceberg")
@@ -24,15 +29,22 @@ _MEMORY_LIMIT = "1GB"
 
 
 @contextmanager
-def connect(catalog: Catalog, warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection with the views `transactions`, `dead_letters` and `alerts` (also as `finance.<name>`).
+def connect(catalog: "Catalog", warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection with a view for each table of the pipeline (also as `finance.<name>`).
 
     Times are in UTC. No file outside `warehouse` (a path or a file: URI) can be opened, no extension loaded and no
     setting changed; files inside it could still be written, so run what a user typed through `select`.
     Raises ConfigError for a warehouse that is not on this machine, pyiceberg's NoSuchTableError for a missing table.
     """
-    folder = _local_folder(warehouse)
     locations = {table.name: catalog.load_table(table.identifier).metadata_location for table in tables.all_tables()}
+    with connect_to(locations, warehouse) as connection:
+        yield connection
+
+
+@contextmanager
+def connect_to(locations: Mapping[str, str], warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same for the tables whose newest metadata files lie at `locations`, by name."""
+    folder = _local_folder(warehouse)
     with (
         tempfile.TemporaryDirectory(prefix="lake-duckdb-") as spill,
         duckdb.connect(
@@ -93,12 +105,6 @@ def iceberg_scan(metadata_location: str, snapshot_id: int | None = None) -> str:
     """SQL for the rows of a table: of its snapshot `snapshot_id`, or of the one current in that metadata file."""
     pinned = f", snapshot_from_id = {snapshot_id}::UBIGINT" if snapshot_id is not None else ""
     return f"iceberg_scan({quote(metadata_location)}{pinned})"
-
-
-def quote(text: str) -> str:
-    """`text` as an SQL string literal."""
-    escaped = text.replace("'", "''")
-    return f"'{escaped}'"
 
 
 def _local_folder(warehouse: str) -> Path:

@@ -2,20 +2,39 @@
 
 import dagster as dg
 
-from pipeline_assets.checks import transactions_contract
+from pipeline_assets.checks import CHECKS
+from pipeline_assets.dagster_history import dagster_history, history_job, history_schedule
 from pipeline_assets.graph import stream
-from pipeline_assets.jobs import transactions_quality, transactions_quality_schedule
-from pipeline_assets.reports import stream_summary
+from pipeline_assets.jobs import data_docs_job, data_docs_schedule, quality, quality_schedule
+from pipeline_assets.maintenance import (
+    compaction,
+    maintenance_job,
+    maintenance_schedule,
+    orphan_files,
+    snapshot_expiry,
+)
+from pipeline_assets.reports import column_lineage, data_docs, generator_score, stream_summary
 from pipeline_assets.resources import resources
+from pipeline_assets.sensors.commit_ledger import commit_ledger
 from pipeline_assets.sensors.iceberg_snapshots import iceberg_snapshots
 from pipeline_assets.sensors.stream_observations import stream_observations
 
 defs = dg.Definitions(
-    assets=[*stream(), stream_summary],
-    asset_checks=[transactions_contract],
-    jobs=[transactions_quality],
-    schedules=[transactions_quality_schedule],
-    sensors=[iceberg_snapshots, stream_observations],
+    assets=[
+        *stream(),
+        stream_summary,
+        generator_score,
+        column_lineage,
+        data_docs,
+        compaction,
+        snapshot_expiry,
+        orphan_files,
+        dagster_history,
+    ],
+    asset_checks=CHECKS,
+    jobs=[quality, data_docs_job, maintenance_job, history_job],
+    schedules=[quality_schedule, data_docs_schedule, maintenance_schedule, history_schedule],
+    sensors=[iceberg_snapshots, stream_observations, commit_ledger],
     resources=resources(),
     # A process for each step would double a run's memory; every job here has few steps.
     executor=dg.in_process_executor,

@@ -3,12 +3,14 @@
 Everything here is external to Dagster: Kafka and Flink make it, sensors report it, nothing here can be materialized.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from contracts import names, tables
+from contracts.lineage import Origin, column_origins, message_origins
 from contracts.schema import ContractName, load_contract
 from pipeline_assets import columns
 
@@ -33,6 +35,30 @@ def table_key(table: str) -> dg.AssetKey:
     return dg.AssetKey(["lake", table])
 
 
+def column_lineage(origins: Mapping[str, tuple[Origin, ...]]) -> dict[str, Any]:
+    """Metadata that says where each column comes from: for programs, and as a table, since the open-source page does
+    not show the former. Nothing for no origins."""
+    if not origins:
+        return {}
+    deps = {
+        column: [
+            dg.TableColumnDep(topic_key(origin.dataset), origin.field)
+            for origin in found
+            if origin.field and origin.dataset in names.TOPICS
+        ]
+        for column, found in origins.items()
+    }
+    rows = [
+        dg.TableRecord({"column": column, "comes from": origin.dataset, "field": origin.field or "", "how": origin.how})
+        for column, found in origins.items()
+        for origin in found
+    ]
+    return {
+        "dagster/column_lineage": dg.TableColumnLineage({column: found for column, found in deps.items() if found}),
+        "columns come from": dg.MetadataValue.table(rows),
+    }
+
+
 def stream() -> list[dg.AssetSpec]:
     """Every asset from the generator to the tables, upstream first."""
     raw, alerts = topic_key(names.RAW_TOPIC), topic_key(names.ALERT_TOPIC)
@@ -54,8 +80,22 @@ def stream() -> list[dg.AssetSpec]:
             deps=[raw, alerts],
         ),
         _topic(names.DEAD_LETTER_TOPIC, "dead-letter", deps=[lakehouse]),
-        *(_table(table, deps=[lakehouse]) for table in tables.all_tables()),
+        *(_table(table, deps=[lakehouse]) for table in tables.stream_tables()),
+        _commits(),
     ]
+
+
+def _commits() -> dg.AssetSpec:
+    table = tables.commits()
+    return dg.AssetSpec(
+        table_key(table.name),
+        deps=[table_key(stored.name) for stored in tables.stream_tables()],
+        description=table.doc,
+        group_name="lake",
+        kinds={"iceberg"},
+        owners=OWNERS,
+        metadata={"dagster/table_name": table.identifier, "dagster/column_schema": columns.of_table(table)},
+    )
 
 
 def _topic(topic: str, contract: ContractName, *, deps: list[dg.AssetKey]) -> dg.AssetSpec:
@@ -66,7 +106,11 @@ def _topic(topic: str, contract: ContractName, *, deps: list[dg.AssetKey]) -> dg
         group_name="stream",
         kinds={"kafka", "json"},
         owners=OWNERS,
-        metadata={"topic": topic, "dagster/column_schema": columns.of_contract(contract)},
+        metadata={
+            "topic": topic,
+            "dagster/column_schema": columns.of_contract(contract),
+            **column_lineage(message_origins(topic)),
+        },
     )
 
 
@@ -87,6 +131,7 @@ def _table(table: tables.Table, *, deps: list[dg.AssetKey]) -> dg.AssetSpec:
         "dagster/table_name": table.identifier,
         "dagster/column_schema": columns.of_table(table),
         "partitioned by": f"UTC day of {table.partition_by}",
+        **column_lineage(column_origins(table)),
     }
     return dg.AssetSpec(
         table_key(table.name),

@@ -10,9 +10,12 @@ from pipeline_assets.lib.commit_latency import CommitLatency
 
 
 def materialization(
-    table: str, facts: SnapshotFacts, *, schema: dg.TableSchema, latency: CommitLatency | None
+    table: str, facts: SnapshotFacts, *, schema: dg.TableSchema | None, latency: CommitLatency | None
 ) -> dg.AssetMaterialization:
-    """The event for the commit `facts` of `table`. What the writer did not state is left out, never guessed."""
+    """The event for the commit `facts` of `table`. What the writer did not state is left out, never guessed.
+
+    `schema` is given where it is not that of the asset.
+    """
     metadata: dict[str, Any] = {
         "dagster/row_count": facts.total_rows,
         "dagster/column_schema": schema,

@@ -15,10 +15,12 @@ from pyiceberg.catalog import Catalog
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
+from contracts.paths import StatePaths
 from contracts.settings import load_settings
 from lake.catalog import open_catalog
 from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
-from pipeline_assets.lib.kafka_offsets import TopicOffsets, topic_offsets
+from pipeline_assets.lib.generator_health import GeneratorHealth, read_health
+from pipeline_assets.lib.kafka_offsets import TopicOffsets, committed_offsets, topic_offsets
 
 # A sensor's tick must not wait long for a part that hangs: Dagster gives up on it after 60 s.
 _ANSWER_SECONDS = 3.0
@@ -64,6 +66,22 @@ class KafkaResource(_PipelineResource):
         """Of every topic of the pipeline that exists. Raises NotRunning."""
         return topic_offsets(self.addresses().kafka_bootstrap_servers, names.TOPICS, timeout=_ANSWER_SECONDS)
 
+    def lag(self, topic: TopicOffsets) -> dict[str, int]:
+        """By job that reads `topic`, the records that no checkpoint of it covers. Raises NotRunning."""
+        servers = self.addresses().kafka_bootstrap_servers
+        return {
+            job: topic.lag(committed_offsets(servers, job, topic.topic, timeout=_ANSWER_SECONDS))
+            for job in names.READERS[topic.topic]
+        }
+
+
+class GeneratorResource(_PipelineResource):
+    """The generator, by the file in which it tells of itself."""
+
+    def health(self) -> GeneratorHealth | None:
+        """What it wrote last; None where it never ran. Raises NotRunning."""
+        return read_health(StatePaths(Path(self.addresses().pipeline_state)).generator_health)
+
 
 class FlinkResource(_PipelineResource):
     """Flink's JobManager."""
@@ -80,4 +98,5 @@ def resources(state: str = "") -> dict[str, dg.ConfigurableResource[None]]:
         "lake": LakeResource(state=state),
         "kafka": KafkaResource(state=state),
         "flink": FlinkResource(state=state),
+        "generator": GeneratorResource(state=state),
     }

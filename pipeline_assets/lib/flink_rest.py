@@ -61,10 +61,10 @@ def job_statuses(client: httpx.Client, names: tuple[str, ...]) -> tuple[JobStatu
         raise NotRunning(f"Flink at {client.base_url} does not answer: {type(error).__name__} {error}") from error
 
 
-def taskmanagers(client: httpx.Client) -> int:
-    """How many TaskManagers have registered. Raises NotRunning as `job_statuses` does."""
+def taskmanagers(client: httpx.Client) -> frozenset[str]:
+    """The resource ids of the TaskManagers that have registered. Raises NotRunning as `job_statuses` does."""
     try:
-        return int(_get(client, "/overview")["taskmanagers"])
+        return frozenset(found["id"] for found in _get(client, "/taskmanagers")["taskmanagers"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
         raise NotRunning(f"Flink at {client.base_url} does not answer: {type(error).__name__} {error}") from error
 

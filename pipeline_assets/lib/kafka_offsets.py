@@ -1,5 +1,6 @@
 """Asks a Kafka broker how far each partition of a topic reaches. No Dagster here."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -33,6 +34,12 @@ class TopicOffsets:
     def retained(self) -> int:
         """Records that can still be read."""
         return sum(partition.end - partition.earliest for partition in self.partitions)
+
+    def lag(self, committed: Mapping[int, int]) -> int:
+        """Records after the offsets `committed` (by partition), of those that are retained."""
+        return sum(
+            part.end - min(part.end, max(part.earliest, committed.get(part.partition, 0))) for part in self.partitions
+        )
 
 
 def topic_offsets(bootstrap_servers: str, topics: tuple[str, ...], *, timeout: float = 5.0) -> tuple[TopicOffsets, ...]:

@@ -22,20 +22,22 @@ class TableState:
 
 @dataclass(frozen=True)
 class StreamSummary:
-    """Counts, largest first: dead letters by reason code, alerts by rule id."""
+    """Counts, largest first: dead letters by reason code, alerts by rule id and by severity."""
 
     tables: tuple[TableState, ...]
     dead_letters_by_reason: tuple[tuple[str, int], ...]
     alerts_by_rule: tuple[tuple[str, int], ...]
+    alerts_by_severity: tuple[tuple[str, int], ...]
 
 
 def summarize(catalog: Catalog, warehouse: str, *, now: datetime) -> StreamSummary:
     """The summary at `now` (aware). Raises what `lake.duck.connect` raises."""
     with connect(catalog, warehouse) as connection:
         return StreamSummary(
-            tables=tuple(_state(connection, catalog, table, now) for table in tables.all_tables()),
+            tables=tuple(_state(connection, catalog, table, now) for table in tables.stream_tables()),
             dead_letters_by_reason=_counts(connection, names.DEAD_LETTERS, "reason_code"),
             alerts_by_rule=_counts(connection, names.ALERTS, "rule_id"),
+            alerts_by_severity=_counts(connection, names.ALERTS, "severity"),
         )
 
 

@@ -14,6 +14,7 @@ EXIT_CODES = {
     "PortTaken": 5,
     "JarError": 5,
     "NotRunning": 3,
+    "NoLedger": 3,
     "ComponentFailed": 1,
     "QueryError": 1,
     "CheckError": 1,

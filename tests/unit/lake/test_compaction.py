@@ -1,17 +1,21 @@
 """Compaction replaces small files and nothing else: rows stay, writers are not refused, partitions stay apart."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
+import duckdb
+import pyarrow.parquet as pq
 import pytest
 from pyiceberg.exceptions import ValidationException
-from pyiceberg.io import pyarrow
 
-from contracts import names
+from contracts import names, tables
+from contracts.paths import StatePaths
 from lake import compaction
 from lake.compaction import Compaction, compact
 from lake.snapshots import current_snapshot
-from tests.lake_tables import NOW, Lake, transaction
+from tests.lake_tables import NOW, Lake, alert, transaction
 
 _YESTERDAY = NOW - timedelta(days=1)
 
@@ -25,8 +29,12 @@ def _files(lake: Lake) -> int:
     return len(list(lake.table(names.TRANSACTIONS).scan().plan_files()))
 
 
+def _on_disk(lake: Lake) -> list[Path]:
+    return list((StatePaths(lake.state).warehouse / names.NAMESPACE / names.TRANSACTIONS).rglob("*.parquet"))
+
+
 def _compact(lake: Lake, **other: Any) -> Compaction:
-    return compact(lake.table(names.TRANSACTIONS), sort_by="event_time", **other)
+    return compact(lake.table(names.TRANSACTIONS), tables.transactions(), **other)
 
 
 def test_compact_small_files_become_one_and_every_row_stays(lake: Lake) -> None:
@@ -69,7 +77,7 @@ def test_compact_no_group_is_larger_than_it_may_be(lake: Lake) -> None:
     for number in range(6):
         lake.append(names.TRANSACTIONS, [transaction(number)])
     size = max(task.file.file_size_in_bytes for task in lake.table(names.TRANSACTIONS).scan().plan_files())
-    done = _compact(lake, group_bytes=3 * size)
+    done = _compact(lake, target_bytes=3 * size)
     assert (done.files_before, done.files_after) == (6, 2)
     assert len(_rows(lake)) == 6
 
@@ -84,15 +92,16 @@ def test_compact_a_compacted_table_is_left_as_it_is(lake: Lake) -> None:
 
 
 def _meanwhile(monkeypatch: pytest.MonkeyPatch, act: Any) -> None:
-    """`act` happens once, between the reading of the files and the commit that replaces them."""
-    original, waiting = pyarrow._dataframe_to_data_files, [act]
+    """`act` happens once, between the writing of the new file and the commit that puts it in place of the others."""
+    original, waiting = compaction._write, [act]
 
-    def write(**arguments: Any) -> Any:
+    def write(*arguments: Any) -> Any:
+        written = original(*arguments)
         if waiting:
             waiting.pop()()
-        return original(**arguments)
+        return written
 
-    monkeypatch.setattr(compaction, "_dataframe_to_data_files", write)
+    monkeypatch.setattr(compaction, "_write", write)
 
 
 def test_compact_beside_a_writer_neither_is_refused(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,3 +122,64 @@ def test_compact_of_files_that_another_compaction_replaced_is_refused(
     with pytest.raises(ValidationException):
         _compact(lake)
     assert len(_rows(lake)) == 3
+    assert len(_on_disk(lake)) == 3 + 1  # the small ones, and the other's; the refused file is gone
+
+
+def test_compact_that_fails_while_it_writes_leaves_the_table_and_no_file(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        lake.append(names.TRANSACTIONS, [transaction(number)])
+
+    def full(*arguments: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(compaction, "_read", full)
+    with pytest.raises(OSError, match="No space left"):
+        _compact(lake)
+    assert len(_on_disk(lake)) == _files(lake) == 3
+
+
+def test_compact_large_result_is_not_rewritten_for_each_few_new_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        lake.append(names.TRANSACTIONS, [transaction(number + 100 * many) for many in range(200)])
+    _compact(lake, target_bytes=2**20)
+    lake.append(names.TRANSACTIONS, [transaction(77_777)])
+    lake.append(names.TRANSACTIONS, [transaction(77_778)])
+    large = max(task.file.file_size_in_bytes for task in lake.table(names.TRANSACTIONS).scan().plan_files())
+    monkeypatch.setattr(compaction, "_TINY_BYTES", large // 2)
+    assert _compact(lake).files_before == 2
+    assert _files(lake) == 2
+
+
+def test_compact_written_file_has_field_ids_bounds_and_a_bloom_filter_of_the_key(lake: Lake) -> None:
+    for number in range(2):
+        lake.append(names.TRANSACTIONS, [transaction(number)])
+    before = lake.table(names.TRANSACTIONS).scan().to_arrow().schema
+    _compact(lake)
+    table = lake.table(names.TRANSACTIONS)
+    (task,) = table.scan().plan_files()
+    path = Path(urlparse(task.file.file_path).path)
+    schema = pq.read_schema(path)
+    key = schema.field("transaction_id")
+    assert (key.metadata or {})[b"PARQUET:field_id"] == str(
+        table.schema().find_field("transaction_id").field_id
+    ).encode()
+    assert table.scan().to_arrow().schema == before
+    assert task.file.record_count == 2
+    assert set(task.file.lower_bounds or {}) >= {table.schema().find_field("event_time").field_id}
+    with duckdb.connect() as connection:
+        sql = f"SELECT bloom_filter_excludes FROM parquet_bloom_probe('{path}', 'transaction_id', ?)"
+        for value, excluded in ((transaction(0)["transaction_id"], False), (transaction(5)["transaction_id"], True)):
+            assert connection.execute(sql.replace("?", f"'{value}'")).fetchall() == [(excluded,)]
+
+
+def test_compact_alerts_keep_their_evidence(lake: Lake) -> None:
+    for number in range(3):
+        lake.append(names.ALERTS, [alert(number)])
+    before = lake.table(names.ALERTS).scan().to_arrow().sort_by("alert_id").to_pylist()
+    compact(lake.table(names.ALERTS), tables.alerts())
+    assert lake.table(names.ALERTS).scan().to_arrow().sort_by("alert_id").to_pylist() == before
+    assert dict(before[0]["evidence"])["amount"] == "7000.00"

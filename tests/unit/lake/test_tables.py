@@ -49,8 +49,10 @@ def test_partition_spec_is_the_day_of_the_time_column(table: tables.Table) -> No
     assert (str(field.transform), field.name) == ("day", f"{table.partition_by}_day")
 
 
-def test_create_tables_makes_the_three_with_their_properties(lake: Lake) -> None:
-    assert {name for _, name in lake.catalog.list_tables(names.NAMESPACE)} == {"transactions", "dead_letters", "alerts"}
+def test_create_tables_makes_all_of_them_with_their_properties(lake: Lake) -> None:
+    assert {name for _, name in lake.catalog.list_tables(names.NAMESPACE)} == {
+        "transactions", "dead_letters", "alerts", "commits",
+    }  # fmt: skip
     table = lake.table(names.TRANSACTIONS)
     assert table.format_version == 2
     assert {**table.properties, **PROPERTIES, "format-version": "2"} == {
@@ -158,7 +160,7 @@ def test_open_catalog_makes_a_file_that_readers_do_not_block(tmp_path: Path) -> 
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         with open_catalog(lake.addresses) as again:
-            assert len(again.list_tables(names.NAMESPACE)) == 3
+            assert len(again.list_tables(names.NAMESPACE)) == 4
 
 
 def test_create_tables_state_folder_with_a_space_holds_its_warehouse(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ import sys
 
 import dagster as dg
 
+from contracts import tables
 from contracts.paths import PROJECT
 from pipeline_assets.definitions import defs
+from pipeline_assets.graph import table_key
 
 GOLDEN = PROJECT / "tests" / "golden" / "asset_graph.txt"
 
@@ -44,10 +46,39 @@ def test_definitions_every_asset_is_described_and_no_dependency_is_undeclared() 
 def test_definitions_sensors_and_schedule_run_without_being_switched_on() -> None:
     repository = defs.get_repository_def()
     assert {sensor.name: sensor.default_status for sensor in repository.sensor_defs} == {
+        "commit_ledger": dg.DefaultSensorStatus.RUNNING,
         "iceberg_snapshots": dg.DefaultSensorStatus.RUNNING,
         "stream_observations": dg.DefaultSensorStatus.RUNNING,
     }
-    assert [schedule.default_status for schedule in repository.schedule_defs] == [dg.DefaultScheduleStatus.RUNNING]
+    for schedule in repository.schedule_defs:
+        assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING, schedule.name
+
+
+def test_definitions_every_job_resolves_and_every_asset_of_ours_can_be_materialized() -> None:
+    jobs = {job.name for job in defs.get_repository_def().get_all_jobs() if not job.name.startswith("__")}
+    assert jobs == {"quality", "data_docs", "lake_maintenance", "dagster_history"}
+    materializable = {key.to_user_string() for key in defs.resolve_asset_graph().materializable_asset_keys}
+    assert materializable == {
+        "maintenance/compaction", "maintenance/dagster_history", "maintenance/orphan_files",
+        "maintenance/snapshot_expiry", "quality/data_docs", "reports/column_lineage", "reports/generator_score",
+        "reports/stream_summary",
+    }  # fmt: skip
+
+
+def test_definitions_column_lineage_of_the_tables_leads_to_fields_of_topics_that_exist() -> None:
+    graph = defs.resolve_asset_graph()
+    for table in tables.stream_tables():
+        metadata = graph.get(table_key(table.name)).metadata
+        lineage = metadata["dagster/column_lineage"]
+        assert isinstance(lineage, dg.TableColumnLineage)
+        assert set(lineage.deps_by_column) <= {column.name for column in table.columns}
+        for deps in lineage.deps_by_column.values():
+            for dep in deps:
+                schema = graph.get(dep.asset_key).metadata["dagster/column_schema"]
+                fields = {column.name for column in schema.columns}
+                assert dep.column_name in fields or dep.column_name.startswith("#")
+        rows = metadata["columns come from"].value.records
+        assert {row.data["column"] for row in rows} == {column.name for column in table.columns}
 
 
 def test_definitions_loading_leaves_great_expectations_and_duckdb_out() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from pyiceberg.types import StringType
 
 from contracts import names
 from contracts.errors import ConfigError
@@ -29,6 +30,10 @@ def _told(result: dg.SensorResult) -> list[tuple[str, str]]:
         for event in result.asset_events
         if isinstance(event, dg.AssetMaterialization)
     ]
+
+
+def _materializations(result: dg.SensorResult) -> list[dg.AssetMaterialization]:
+    return [event for event in result.asset_events if isinstance(event, dg.AssetMaterialization)]
 
 
 def test_iceberg_snapshots_new_commits_are_told_once_in_order(lake: Lake) -> None:
@@ -91,8 +96,7 @@ def test_iceberg_snapshots_event_carries_sizes_schema_and_origin(lake: Lake) -> 
     lake.append(names.TRANSACTIONS, [transaction(0)])
     flink = {names.FLINK_JOB_ID_PROPERTY: "f00d", names.FLINK_CHECKPOINT_PROPERTY: "17"}
     snapshot = lake.append(names.TRANSACTIONS, [transaction(1), transaction(2)], **flink)
-    event = _tick(lake.state, None).asset_events[-1]
-    assert isinstance(event, dg.AssetMaterialization)
+    event = _materializations(_tick(lake.state, None))[-1]
     values = {name: value.value for name, value in event.metadata.items()}
     assert event.asset_key == table_key(names.TRANSACTIONS)
     assert event.tags == {"dagster/data_version": str(snapshot)}
@@ -100,9 +104,42 @@ def test_iceberg_snapshots_event_carries_sizes_schema_and_origin(lake: Lake) -> 
     assert (values["files"], values["files_added"]) == (2, 1)
     assert isinstance(values["bytes_added"], int)
     assert (values["flink_job_id"], values["flink_checkpoint_id"]) == ("f00d", 17)
-    schema = values["dagster/column_schema"]
+    assert "dagster/column_schema" not in values, "the asset shows it; with each commit it would be 5 kB"
+
+
+def test_iceberg_snapshots_table_with_other_columns_than_its_asset_tells_them(lake: Lake) -> None:
+    with lake.table(names.TRANSACTIONS).update_schema() as update:
+        update.add_column("device", StringType())
+    lake.append(names.TRANSACTIONS, [transaction(0)])
+    (event,) = _materializations(_tick(lake.state, None))
+    schema = event.metadata["dagster/column_schema"].value
     assert isinstance(schema, dg.TableSchema)
-    assert [(schema.columns[3].name, schema.columns[3].type)] == [("amount", "decimal(14, 2)")]
+    assert schema.columns[-1].name == "device"
+
+
+def test_iceberg_snapshots_rows_that_a_commit_added_are_checked_at_once(lake: Lake) -> None:
+    for channel in ("pos", "fax"):
+        lake.append(names.TRANSACTIONS, [transaction(1, channel=channel)])
+    lake.append(names.ALERTS, [alert(1)])
+    found = [event for event in _tick(lake.state, None).asset_events if isinstance(event, dg.AssetCheckEvaluation)]
+    assert [(event.asset_key, event.check_name, event.passed) for event in found] == [
+        (table_key(names.TRANSACTIONS), "new_rows", True),
+        (table_key(names.TRANSACTIONS), "new_rows", False),
+        (table_key(names.ALERTS), "new_rows", True),
+    ]
+    broken = found[1]
+    assert broken.description == "Broken: channel is one of the 3 in the contract"
+    assert (broken.severity, broken.metadata["rows_broken"].value) == (dg.AssetCheckSeverity.ERROR, 1)
+
+
+def test_iceberg_snapshots_rows_of_a_large_commit_are_read_up_to_a_bound(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sensor_module, "ROWS_CHECKED", 3)
+    lake.append(names.TRANSACTIONS, [transaction(number) for number in range(10)])
+    materialized, checked = _tick(lake.state, None).asset_events
+    assert materialized.metadata["rows_added"].value == 10
+    assert checked.metadata["rows"].value == 3
 
 
 def test_iceberg_snapshots_latency_is_of_the_added_rows_only(lake: Lake) -> None:
@@ -112,7 +149,7 @@ def test_iceberg_snapshots_latency_is_of_the_added_rows_only(lake: Lake) -> None
     committed = lake.table(names.TRANSACTIONS).current_snapshot()
     assert committed is not None
     age_ms = committed.timestamp_ms - NOW.timestamp() * 1000
-    metadata = _tick(lake.state, None).asset_events[-1].metadata
+    metadata = _materializations(_tick(lake.state, None))[-1].metadata
     assert metadata["latency_since"].value == "kafka_timestamp"
     assert metadata["latency_p50_ms"].value == pytest.approx(20_000 + age_ms)
     assert metadata["latency_p95_ms"].value == pytest.approx(56_000 + age_ms)

@@ -1,7 +1,11 @@
 """Topics and jobs are observed as they are; a part that does not answer is named and stops nothing."""
 
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import httpx
@@ -10,10 +14,12 @@ from confluent_kafka import Producer
 
 from contracts import names
 from contracts.errors import NotRunning
-from pipeline_assets.graph import job_key, topic_key
+from generator.health import Reading
+from pipeline_assets.graph import GENERATOR, job_key, topic_key
 from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
+from pipeline_assets.lib.generator_health import GeneratorHealth, read_health
 from pipeline_assets.lib.kafka_offsets import PartitionOffsets, TopicOffsets, topic_offsets
-from pipeline_assets.resources import FlinkResource, KafkaResource, resources
+from pipeline_assets.resources import FlinkResource, GeneratorResource, KafkaResource, resources
 from pipeline_assets.sensors.stream_observations import stream_observations
 from tests.lake_tables import Lake
 
@@ -107,14 +113,32 @@ class _Kafka(KafkaResource):
     def offsets(self) -> tuple[TopicOffsets, ...]:
         return (TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(0, 5, 15),)),)
 
+    def lag(self, topic: TopicOffsets) -> dict[str, int]:
+        return {names.ALERTING_JOB: topic.lag({0: 12}), names.LAKEHOUSE_JOB: topic.lag({})}
+
+
+class _Generator(GeneratorResource):
+    def health(self) -> GeneratorHealth | None:
+        return GeneratorHealth(
+            at=datetime.now(UTC) - timedelta(seconds=20),
+            state="open",
+            sent=100,
+            ok=90,
+            failed=0,
+            unknown=3,
+            rate_per_second=9.5,
+            wanted_rate_per_second=10,
+        )
+
 
 class _Flink(FlinkResource):
     def jobs(self) -> tuple[JobStatus, ...]:
         return (JobStatus(names.ALERTING_JOB, "a1", "RESTARTING", 1500, None, 0, 4, tasks=5, running_tasks=2),)
 
 
-def _tick(**given: object) -> dg.SensorResult:
-    result = stream_observations(dg.build_sensor_context(resources=given))
+def _tick(cursor: str | None = None, **given: Any) -> dg.SensorResult:
+    context = dg.build_sensor_context(cursor=cursor, resources={"generator": _Generator(), **given})
+    result = stream_observations(context)
     assert isinstance(result, dg.SensorResult)
     return result
 
@@ -133,19 +157,51 @@ def test_stream_observations_everything_answers_observes_topics_and_jobs() -> No
     assert result.skip_reason is None
     assert (observed[topic_key(names.RAW_TOPIC)]["messages_written"]) == 15
     assert (observed[topic_key(names.RAW_TOPIC)]["messages_retained"]) == 10
+    assert (observed[topic_key(names.RAW_TOPIC)]["lag_of_alerting"]) == 3
+    assert (observed[topic_key(names.RAW_TOPIC)]["lag_of_lakehouse"]) == 10  # never committed: all that is retained
+    generator = observed[GENERATOR]
+    assert (generator["circuit"], generator["sent"], generator["acknowledged"]) == ("open", 100, 90)
+    assert 20 <= float(str(generator["silent_s"])) < 30
     alerting = observed[job_key(names.ALERTING_JOB)]
     assert (alerting["state"], alerting["restarts"], alerting["uptime_s"]) == ("RESTARTING", 4, 1.5)
     assert observed[job_key(names.LAKEHOUSE_JOB)] == {"state": "UNKNOWN"}
 
 
+def test_stream_observations_second_look_tells_the_rate_since_the_first() -> None:
+    first = _tick(kafka=_Kafka(), flink=_Flink())
+    assert "rate_per_second" not in _observed(first)[topic_key(names.RAW_TOPIC)]
+    ten_seconds_ago = json.dumps({names.RAW_TOPIC: (datetime.now(UTC).timestamp() - 10, 5)})
+    second = _observed(_tick(ten_seconds_ago, kafka=_Kafka(), flink=_Flink()))
+    assert second[topic_key(names.RAW_TOPIC)]["rate_per_second"] == pytest.approx(1.0, abs=0.1)
+
+
+def test_stream_observations_topic_made_anew_has_no_negative_rate() -> None:
+    more_before = json.dumps({names.RAW_TOPIC: (datetime.now(UTC).timestamp() - 10, 500)})
+    observed = _observed(_tick(more_before, kafka=_Kafka(), flink=_Flink()))
+    assert "rate_per_second" not in observed[topic_key(names.RAW_TOPIC)]
+
+
+def test_read_health_file_of_the_generator_is_what_it_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "health.json"
+    assert read_health(path) is None
+    now = datetime.now(UTC)
+    written = Reading(now.isoformat(), "closed", now.isoformat(), 10, 8, 1, 0, 1, 9.5, 10.0, "")
+    path.write_text(json.dumps(asdict(written)), encoding="utf-8")
+    found = read_health(path)
+    assert found is not None
+    assert (found.sent, found.ok, found.state, found.silent_seconds(now)) == (10, 8, "closed", 0.0)
+    path.write_text("{", encoding="utf-8")
+    assert read_health(path) is None
+
+
 def test_stream_observations_silent_flink_still_observes_topics_and_names_flink(lake: Lake) -> None:
     result = _tick(kafka=_Kafka(), flink=resources(str(lake.state))["flink"])
-    assert list(_observed(result)) == [topic_key(names.RAW_TOPIC)]
+    assert list(_observed(result)) == [GENERATOR, topic_key(names.RAW_TOPIC)]
     assert "Flink at http://127.0.0.1:1" in str(result.skip_reason)
 
 
 def test_stream_observations_pipeline_never_started_observes_nothing_and_says_why(tmp_path: Path) -> None:
     given = resources(str(tmp_path / "nowhere"))
-    result = _tick(kafka=given["kafka"], flink=given["flink"])
+    result = _tick(kafka=given["kafka"], flink=given["flink"], generator=given["generator"])
     assert not result.asset_events
     assert "pipeline up" in str(result.skip_reason)
