@@ -102,10 +102,12 @@ class Compactions:
 @contextmanager
 def compacting(bench: Bench) -> Iterator[Compactions]:
     """All tables are compacted meanwhile, without a pause, by a process that yields to the stream as Dagster does."""
-    command = ["nice", "-n", "10", sys.executable, "-m", "benchmarks.compacting"]
+    command = [sys.executable, "-m", "benchmarks.compacting"]
     environment = {**bench.environment, **bench.addresses.to_environment()}
     compactions = Compactions()
-    with subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
         try:
             yield compactions
         finally:

@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from contracts.errors import ComponentFailed, NotRunning, PipelineError
 from contracts.paths import StatePaths
-from operations import cli_dead_letters, cli_rules
+from operations import cli_dead_letters, cli_lineage, cli_rules
 from operations.signals import Interrupted, raise_interrupted
 
 # Everything else is imported by the command that needs it: Kafka, Iceberg and DuckDB take seconds, `pipeline env` none.
@@ -38,6 +38,8 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(cli_rules.app, name="rules")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.command()(cli_lineage.trace)
+app.command()(cli_lineage.explain)
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -70,6 +72,9 @@ def up(
     keep_rules: Annotated[
         bool, typer.Option("--keep-rules", help="Leave the rules in force as they are, whatever the rule file says.")
     ] = False,
+    read_only: Annotated[
+        bool, typer.Option("--read-only-web", help="Dagster's web page shows everything and can start nothing.")
+    ] = False,
 ) -> None:
     """Start everything: Kafka, Flink and its two jobs, the generator, Dagster.
 
@@ -80,7 +85,10 @@ def up(
     from operations.jars import progress_bar
 
     out = screen.console()
-    pipeline = Pipeline(_settings())
+    settings = _settings()
+    if read_only:
+        settings = settings.model_copy(update={"dagster": settings.dagster.model_copy(update={"read_only": True})})
+    pipeline = Pipeline(settings)
     started = time.monotonic()
     try:
         with progress_bar() as bar:

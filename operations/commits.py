@@ -83,7 +83,8 @@ def find_cause(paths: StatePaths) -> str:
     if _is_locked(paths.catalog):
         holder = _lock_holder(paths.catalog)
         return f"the catalog {paths.catalog} is locked by {holder or 'another process'}; end it, or what it does there"
-    return f"look for the cause in: pipeline logs {names.TASKMANAGER}; then `pipeline down` and `pipeline up`"
+    component = names.TASKMANAGERS[names.LAKEHOUSE_JOB]
+    return f"look for the cause in: pipeline logs {component}; then `pipeline down` and `pipeline up`"
 
 
 def _is_locked(catalog: Path) -> bool:

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,9 @@ from confluent_kafka.admin import AdminClient
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
+from contracts.paths import StatePaths
+from generator.circuit import State
+from generator.health import Reading
 from operations.embedded.supervision import ProcessState
 from pipeline_assets.lib.flink_rest import JobFailure, JobStatus, failures, job_statuses, taskmanagers
 
@@ -26,6 +31,8 @@ _DEATHS, _FAILURES = 5, 3
 _FAILURE_SPAN = timedelta(minutes=10)
 # ...until it has run for so long: longer than the longest wait between two restarts of a job.
 _MENDED_SECONDS = 30
+# The generator writes of itself once a second.
+_SILENT_SECONDS = 15
 
 
 class Health(StrEnum):
@@ -68,7 +75,8 @@ def examine(
         httpx.Client(base_url=addresses.flink_rest_url, timeout=_SECONDS) as flink,
         httpx.Client(base_url=addresses.dagster_url, timeout=_SECONDS) as dagster,
     ):
-        return judge(processes, flink, dagster, addresses.kafka_bootstrap_servers, memory=memory)
+        word = StatePaths(Path(addresses.pipeline_state)).generator_health
+        return judge(processes, flink, dagster, addresses.kafka_bootstrap_servers, word, memory=memory)
 
 
 def judge(
@@ -76,19 +84,24 @@ def judge(
     flink: httpx.Client,
     dagster: httpx.Client,
     kafka: str,
+    word: Path,
     *,
     memory: bool = False,
     seconds: float = _SECONDS,
 ) -> tuple[Component, ...]:
-    """`examine` through given clients; `kafka` is the broker's address, which has `seconds` to answer."""
+    """`examine` through given clients; `kafka` is the broker's address, which has `seconds` to answer, and `word` the
+    file in which the generator tells of itself.
+    """
+    up_of = {process.name: process.up_seconds for process in processes}
     with ThreadPoolExecutor(max_workers=8) as pool:
         probes: dict[str, Callable[[], Verdict]] = {
             names.BROKER: lambda: _broker(kafka, seconds),
             names.JOBMANAGER: lambda: _jobmanager(flink),
-            names.TASKMANAGER: lambda: _taskmanager(flink),
             names.CODE_SERVER: lambda: _code_location(dagster),
             names.DAEMON: lambda: _daemon(dagster),
             names.WEBSERVER: lambda: _webserver(dagster),
+            names.GENERATOR: lambda: _generator(word, up_of.get(names.GENERATOR, 0), datetime.now(UTC)),
+            **{name: partial(_taskmanager, flink, name) for name in names.TASKMANAGERS.values()},
         }
         there = {process.name for process in processes}
         verdicts = {name: pool.submit(probe) for name, probe in probes.items() if name in there}
@@ -97,8 +110,7 @@ def judge(
             _component(process, verdicts[process.name].result() if process.name in verdicts else None, memory=memory)
             for process in sorted(processes, key=lambda process: names.COMPONENTS.index(process.name))
         ]
-        keeper_up = next((process.up_seconds for process in processes if process.name == names.JOB_KEEPER), 0)
-        return (*components, *(_impatient(job, keeper_up) for job in jobs.result()))
+        return (*components, *(_impatient(job, up_of.get(names.JOB_KEEPER, 0)) for job in jobs.result()))
 
 
 def _component(process: ProcessState, verdict: Verdict | None, *, memory: bool) -> Component:
@@ -158,6 +170,22 @@ def _broker(servers: str, seconds: float) -> Verdict:
     return Verdict(Health.HEALTHY, servers)
 
 
+def _generator(word: Path, up_seconds: int, now: datetime) -> Verdict:
+    reading = Reading.read(word)
+    age = (now - reading.moment).total_seconds() if reading else float("inf")
+    # Rounding apart, what is older than the process is the word of the one before.
+    if reading is None or age > up_seconds + 1:
+        return Verdict(Health.STARTING, f"nothing in {word} yet")
+    if age > _SILENT_SECONDS:
+        return Verdict(Health.UNHEALTHY, f"silent for {age:.0f} s; see: pipeline logs {names.GENERATOR}")
+    if reading.state == State.CLOSED:
+        return Verdict(Health.HEALTHY, f"circuit closed, {reading.rate_per_second:,.1f}/s")
+    seconds = max(0.0, (now - reading.changed_at).total_seconds())
+    state = reading.state.replace("_", " ")
+    detail = f"circuit {state} for {seconds:.0f} s, {reading.under_way:,} records wait: {reading.reason}"
+    return Verdict(Health.UNHEALTHY, detail)
+
+
 def _jobmanager(flink: httpx.Client) -> Verdict:
     try:
         taskmanagers(flink)
@@ -166,12 +194,12 @@ def _jobmanager(flink: httpx.Client) -> Verdict:
     return Verdict(Health.HEALTHY, str(flink.base_url))
 
 
-def _taskmanager(flink: httpx.Client) -> Verdict:
+def _taskmanager(flink: httpx.Client, name: str) -> Verdict:
     try:
-        count = taskmanagers(flink)
+        there = name in taskmanagers(flink)
     except NotRunning:
         return Verdict(Health.STARTING, "waits for the JobManager")
-    return Verdict(Health.HEALTHY, "registered") if count else Verdict(Health.STARTING, "not registered yet")
+    return Verdict(Health.HEALTHY, "registered") if there else Verdict(Health.STARTING, "not registered yet")
 
 
 def _jobs(flink: httpx.Client) -> tuple[Component, ...]:
@@ -191,7 +219,7 @@ def _job(flink: httpx.Client, name: str, job: JobStatus | None, now: datetime) -
         minutes = _FAILURE_SPAN // timedelta(minutes=1)
         detail = (
             f"failed {repeated} times in {minutes} min, each time with: {past[0].cause.rstrip('.')}. Mend that: Flink "
-            f"tries again by itself, at least every 20 s; more: pipeline logs {names.TASKMANAGER}"
+            f"tries again by itself, at least every 20 s; more: pipeline logs {names.TASKMANAGERS[name]}"
         )
         health = Health.UNHEALTHY
     elif not job.running:

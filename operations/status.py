@@ -68,6 +68,7 @@ class LakeStatus:
     alert_latency: Latency
     storage_latency: Latency
     alerts_by_rule: dict[str, int]
+    alerts_by_severity: dict[str, int]
     dead_letters_by_reason: dict[str, int]
 
 
@@ -87,7 +88,8 @@ class Status:
                      "rate": float,
                      "alert_latency": {"count": int, "p50_ms": float | null, "p95_ms": ..., "p99_ms": ...},
                      "storage_latency": the same,
-                     "alerts_by_rule": {rule id: int}, "dead_letters_by_reason": {reason code: int}}}
+                     "alerts_by_rule": {rule id: int}, "alerts_by_severity": {severity: int},
+                     "dead_letters_by_reason": {reason code: int}}}
     ```
     `lake` is null before the tables were made, and where they cannot be read at this moment. Keys may be added and
     are not renamed or removed. Where no pipeline runs nothing is printed, and the exit code is 3.
@@ -127,7 +129,7 @@ def _commits(pipeline: Pipeline, addresses: Addresses, components: tuple[Compone
     catalog = open_catalog(addresses)
     name = f"job {names.LAKEHOUSE_JOB}"
     return judge_commits(
-        {table.name: newest_stream_commit(catalog.load_table(table.identifier)) for table in tables.all_tables()},
+        {table.name: newest_stream_commit(catalog.load_table(table.identifier)) for table in tables.stream_tables()},
         now=now,
         job_seconds=next((component.up_seconds for component in components if component.name == name), 0),
         patience=Patience.of(pipeline.settings),
@@ -201,6 +203,7 @@ def take_lake_status(addresses: Addresses, *, now: datetime) -> LakeStatus | Non
         with connect(catalog, addresses.iceberg_warehouse) as connection:
             recent, first, alerts, quantiles = connection.execute(_LAKE_SQL, {"since": now - _RECENT}).fetchall()[0]
             by_rule = _counts(connection, names.ALERTS, "rule_id")
+            by_severity = _counts(connection, names.ALERTS, "severity")
             by_reason = _counts(connection, names.DEAD_LETTERS, "reason_code")
     except (
         NoSuchTableError,
@@ -208,12 +211,13 @@ def take_lake_status(addresses: Addresses, *, now: datetime) -> LakeStatus | Non
     ):  # not made yet; or a file was removed by maintenance while it was read
         return None
     return LakeStatus(
-        tables=tuple(_table(catalog.load_table(table.identifier), table.name, now) for table in tables.all_tables()),
+        tables=tuple(_table(catalog.load_table(table.identifier), table.name, now) for table in tables.stream_tables()),
         # A pipeline younger than the span has had less time.
         rate=recent / max(1.0, (now - first).total_seconds()) if recent else 0.0,
         alert_latency=Latency(alerts, *(quantiles or (None, None, None))),
         storage_latency=_storage_latency(catalog.load_table(tables.transactions().identifier)),
         alerts_by_rule=by_rule,
+        alerts_by_severity=by_severity,
         dead_letters_by_reason=by_reason,
     )
 

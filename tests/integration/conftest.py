@@ -23,6 +23,9 @@ _FREE_PORTS = {
     )
 }  # fmt: skip
 
+# Who accounts for every record waits until a checkpoint covers it: the default of 30 s would be most of a test's time.
+_SOON = {"PIPELINE_FLINK__ALERTING_CHECKPOINT_MS": "10000"}
+
 
 @dataclass(frozen=True)
 class CommandLine:
@@ -71,7 +74,7 @@ def command_line(state: Path, **settings: str) -> CommandLine:
     """A command line for the state folder `state`, on free ports."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTHONDONT"))}
     kept = {name: value for name, value in os.environ.items() if name == "PIPELINE_CACHE"}
-    return CommandLine(state, {**inherited, **kept, **_FREE_PORTS, "PIPELINE_STATE": str(state), **settings})
+    return CommandLine(state, {**inherited, **kept, **_FREE_PORTS, **_SOON, "PIPELINE_STATE": str(state), **settings})
 
 
 @pytest.fixture(scope="module")

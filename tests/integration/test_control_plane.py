@@ -1,12 +1,9 @@
 """The three Dagster processes as `pipeline up` starts them, beside real tables: what a browser would see of them."""
 
 import os
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +12,8 @@ import pytest
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from contracts import names
-from contracts.paths import PROJECT, StatePaths
+from contracts.paths import PROJECT
+from tests.integration.dagster_processes import control_plane
 from tests.lake_tables import Lake, lake_in, transaction
 
 # In a fresh clone each process first compiles what it imports.
@@ -43,35 +41,8 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
 
 @pytest.fixture
 def webserver(lake: Lake) -> Iterator[str]:
-    """The webserver's address, once the three processes are started; their output lies in the state's log folder."""
-    paths = StatePaths(lake.state)
-    paths.logs.mkdir()
-    paths.dagster.mkdir()
-    shutil.copy(PROJECT / "config" / "dagster.yaml", paths.dagster)
-    code_port, web_port = _free_port(), _free_port()
-    environment = {
-        **os.environ,
-        **lake.addresses.to_environment(),
-        "DAGSTER_HOME": str(paths.dagster),
-        "DAGSTER_CODE_PORT": str(code_port),
-    }
-    # Daemon and webserver would each make the databases, at once: `pipeline up` makes them first too.
-    subprocess.run([sys.executable, "-m", "operations.embedded.storage"], cwd=PROJECT, env=environment, check=True)
-    folder = Path(sys.executable).parent
-    commands = {
-        names.CODE_SERVER: f"dagster api grpc -m pipeline_assets.definitions -h 127.0.0.1 -p {code_port}",
-        names.WEBSERVER: f"dagster-webserver -h 127.0.0.1 -p {web_port} -w workspace.yaml",
-        names.DAEMON: "dagster-daemon run -w workspace.yaml",
-    }
-    with ExitStack() as stack:
-        for name, command in commands.items():
-            program, *arguments = command.split()
-            log = stack.enter_context((paths.logs / f"{name}.log").open("wb"))
-            process = subprocess.Popen(
-                [folder / program, *arguments], cwd=PROJECT, env=environment, stdout=log, stderr=subprocess.STDOUT
-            )
-            stack.callback(_end, process)
-        yield f"http://127.0.0.1:{web_port}"
+    with control_plane(lake) as address:
+        yield address
 
 
 def test_control_plane_started_beside_tables_shows_every_commit_and_new_ones(lake: Lake, webserver: str) -> None:
@@ -130,19 +101,3 @@ def _ask(webserver: str) -> dict[str, Any]:
     response.raise_for_status()
     data: dict[str, Any] = response.json()["data"]
     return data
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-    return port
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

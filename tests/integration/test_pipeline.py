@@ -17,7 +17,15 @@ import pytest
 
 from contracts import names
 from contracts.paths import PROJECT
-from tests.integration.accounting import assert_one_fate_each, await_fates, await_healthy, cut, send, written
+from tests.integration.accounting import (
+    assert_one_fate_each,
+    await_fates,
+    await_healthy,
+    await_restarted,
+    cut,
+    send,
+    written,
+)
 from tests.integration.conftest import CommandLine, command_line
 
 pytestmark = pytest.mark.timeout(420)
@@ -59,17 +67,18 @@ def test_up_while_running_changes_nothing(pipeline: CommandLine) -> None:
     assert pipeline.processes() == before
 
 
-def test_pipeline_taskmanager_killed_while_20000_records_arrive_loses_and_doubles_none(
+def test_pipeline_taskmanager_of_the_tables_killed_while_20000_records_arrive_loses_none_and_leaves_alerting_alone(
     pipeline: CommandLine, tmp_path: Path
 ) -> None:
     sender = send(pipeline, seed=1, limit=20_000, rate=1_000, ledger=tmp_path)
     await_fates(pipeline, 2_000)
-    os.kill(pipeline.processes()[names.TASKMANAGER], signal.SIGKILL)
+    os.kill(pipeline.processes()[names.TASKMANAGERS[names.LAKEHOUSE_JOB]], signal.SIGKILL)
     assert sender.wait(timeout=60) == 0
 
     assert written(pipeline) == 20_000
     await_fates(pipeline, 20_000)
-    await_healthy(pipeline)
+    details = await_restarted(pipeline, names.LAKEHOUSE_JOB)
+    assert details["job alerting"].endswith("restarts 0"), "the end of what writes tables held alerts back"
     _assert_every_record_has_one_fate(pipeline)
     _assert_as_the_ledger_says(pipeline, tmp_path)
     _assert_alerts_once(pipeline)

@@ -18,7 +18,7 @@ from contracts.paths import PROJECT
 MAY_IMPORT: dict[str, set[str]] = {
     "contracts": set(),
     "lake": {"contracts"},
-    "generator": {"contracts"},
+    "generator": {"contracts", "quality"},  # quality for `python -m generator score`
     "streaming": {"contracts"},
     "quality": {"contracts", "lake"},
     "pipeline_assets": {"contracts", "lake", "quality"},

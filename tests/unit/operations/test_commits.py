@@ -78,15 +78,15 @@ def test_patience_is_as_configured_but_at_least_six_checkpoints() -> None:
 
 def test_find_cause_locked_catalog_names_who_holds_it(lake: Lake) -> None:
     paths = StatePaths(lake.state)
-    assert "pipeline logs taskmanager" in find_cause(paths)
+    assert "pipeline logs taskmanager-lakehouse" in find_cause(paths)
     with closing(sqlite3.connect(paths.catalog, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
         assert f"the catalog {paths.catalog} is locked by " in find_cause(paths)
-    assert "pipeline logs taskmanager" in find_cause(paths)
+    assert "pipeline logs taskmanager-lakehouse" in find_cause(paths)
 
 
 def test_find_cause_before_anything_was_made_points_to_the_logs(tmp_path: Path) -> None:
-    assert "pipeline logs taskmanager" in find_cause(StatePaths(tmp_path))
+    assert "pipeline logs taskmanager-lakehouse" in find_cause(StatePaths(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 

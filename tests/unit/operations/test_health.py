@@ -1,8 +1,11 @@
 """What is made of the components' answers. Flink and Dagster are given; nobody answers for Kafka."""
 
+import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from contracts import names
+from generator.health import Reading
 from operations.embedded.obituaries import ALIVE, Obituary
 from operations.embedded.supervision import ProcessState
 from operations.health import Component, Health, judge
@@ -33,9 +37,11 @@ class World:
     flink: dict[str, Any] | None = field(default_factory=dict)
     dagster: dict[str, Any] | None = field(default_factory=dict)
 
+    word: Path = Path("/nowhere/health.json")
+
     def judge(self, *processes: ProcessState, kafka: str = NOBODY) -> dict[str, Component]:
         with self._client(self.flink) as flink, self._client(self.dagster, self._graphql) as dagster:
-            return {found.name: found for found in judge(processes, flink, dagster, kafka, seconds=0.2)}
+            return {found.name: found for found in judge(processes, flink, dagster, kafka, self.word, seconds=0.2)}
 
     @staticmethod
     def _client(
@@ -59,11 +65,14 @@ class World:
 
 
 def flink(
-    *jobs: dict[str, Any], taskmanagers: int = 1, failures: tuple[str, ...] = (), failed_seconds_ago: float = 1
+    *jobs: dict[str, Any],
+    taskmanagers: Iterable[str] = names.TASKMANAGERS.values(),
+    failures: tuple[str, ...] = (),
+    failed_seconds_ago: float = 1,
 ) -> dict[str, Any]:
     at = int((time.time() - failed_seconds_ago) * 1000)
     answers: dict[str, Any] = {
-        "/overview": {"taskmanagers": taskmanagers},
+        "/taskmanagers": {"taskmanagers": [{"id": name} for name in taskmanagers]},
         "/jobs/overview": {"jobs": [{"tasks": {"total": 3, "running": 3}, **job} for job in jobs]},
     }
     for job in jobs:
@@ -120,7 +129,8 @@ def test_judge_everything_answers_all_are_healthy(kafka: Callable[..., str]) -> 
     assert {component.health for component in found.values()} == {Health.HEALTHY}
     assert found[names.BROKER].detail == servers
     assert found["job alerting"] == Component("job alerting", Health.HEALTHY, "checkpoint 7, restarts 2", up_seconds=61)
-    assert found[names.TASKMANAGER] == Component(names.TASKMANAGER, Health.HEALTHY, "registered", 4711, 10)
+    alerting = names.TASKMANAGERS[names.ALERTING_JOB]
+    assert found[alerting] == Component(alerting, Health.HEALTHY, "registered", 4711, 10)
     assert found[names.DAEMON].detail == "2 loops beat"
 
 
@@ -135,7 +145,7 @@ def test_judge_nobody_answers_yet_all_are_starting_and_say_what_they_wait_for() 
     assert {component.health for name, component in found.items() if name != names.JOB_KEEPER} == {Health.STARTING}
     assert found[names.BROKER].detail.startswith("does not answer yet (_")
     assert found[names.JOBMANAGER].detail == "does not answer yet"
-    assert found[names.TASKMANAGER].detail == "waits for the JobManager"
+    assert {found[name].detail for name in names.TASKMANAGERS.values()} == {"waits for the JobManager"}
     assert found[names.CODE_SERVER].detail == "assets not loaded yet"
     assert found[names.DAEMON].detail == "waits for the web server"
     assert found["job lakehouse"].detail == "not submitted yet"
@@ -151,19 +161,67 @@ def test_judge_still_starting_after_the_grace_period_is_unhealthy_jobs_by_their_
 @pytest.mark.parametrize(
     ("state", "complaint", "expected"),
     [
-        ("STARTING", "", (Health.STARTING, "starting")),
+        ("STARTING", "", (Health.STARTING, "nothing in /nowhere/health.json yet")),
         ("STOPPED", "", (Health.STARTING, "not started yet")),
         ("BACKOFF", "no such file", (Health.UNHEALTHY, "backoff: no such file; see: pipeline logs generator")),
         ("FATAL", "", (Health.UNHEALTHY, "fatal; see: pipeline logs generator")),
         ("EXITED", "", (Health.UNHEALTHY, "exited; see: pipeline logs generator")),
-        ("RUNNING", "", (Health.HEALTHY, "running")),
+        ("RUNNING", "", (Health.STARTING, "nothing in /nowhere/health.json yet")),
     ],
 )
-def test_judge_process_without_a_probe_is_what_its_supervisor_says(
+def test_judge_process_that_says_nothing_is_what_its_supervisor_says(
     state: str, complaint: str, expected: tuple[Health, str]
 ) -> None:
     found = World().judge(process(names.GENERATOR, state=state, complaint=complaint))
     assert verdict(found[names.GENERATOR]) == expected
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"), [("RUNNING", (Health.HEALTHY, "running")), ("STARTING", (Health.STARTING, "starting"))]
+)
+def test_judge_process_without_a_probe_is_healthy_while_it_runs(state: str, expected: tuple[Health, str]) -> None:
+    found = World().judge(process(names.JOB_KEEPER, state=state))
+    assert verdict(found[names.JOB_KEEPER]) == expected
+
+
+WORD = Reading(
+    at="", state="closed", since="", sent=120, ok=100, failed=0, unknown=0, under_way=20, rate_per_second=1234.56,
+    wanted_rate_per_second=10.0, reason="",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("word", "age", "up_seconds", "expected"),
+    [
+        (WORD, 2, 60, (Health.HEALTHY, "circuit closed, 1,234.6/s")),
+        (
+            replace(WORD, state="open", reason="1/1 brokers are down"),
+            2,
+            60,
+            (Health.UNHEALTHY, "circuit open for 32 s, 20 records wait: 1/1 brokers are down"),
+        ),
+        (
+            replace(WORD, state="half_open", reason="timed out"),
+            2,
+            60,
+            (Health.UNHEALTHY, "circuit half open for 32 s, 20 records wait: timed out"),
+        ),
+        (WORD, 16, 60, (Health.UNHEALTHY, "silent for 16 s; see: pipeline logs generator")),
+        (WORD, 14, 60, (Health.HEALTHY, "circuit closed, 1,234.6/s")),
+        (WORD, 14, 5, (Health.STARTING, "nothing in {path} yet")),
+        (replace(WORD, state="melted"), 2, 60, (Health.STARTING, "nothing in {path} yet")),
+        (WORD, 200, 91, (Health.UNHEALTHY, "nothing in {path} yet")),
+    ],
+)
+def test_judge_generator_is_what_its_file_says(
+    tmp_path: Path, word: Reading, age: float, up_seconds: int, expected: tuple[Health, str]
+) -> None:
+    now, path = datetime.now(UTC), tmp_path / "health.json"
+    at, since = (now - timedelta(seconds=seconds) for seconds in (age, age + 30))
+    path.write_text(json.dumps(asdict(replace(word, at=at.isoformat(), since=since.isoformat()))))
+    found = World(word=path).judge(process(names.GENERATOR, up_seconds=up_seconds))
+    health, detail = expected
+    assert verdict(found[names.GENERATOR]) == (health, detail.format(path=path))
 
 
 def test_judge_dead_process_is_unhealthy_even_where_its_port_still_answers() -> None:
@@ -171,10 +229,12 @@ def test_judge_dead_process_is_unhealthy_even_where_its_port_still_answers() -> 
     assert found[names.WEBSERVER].health is Health.UNHEALTHY
 
 
-def test_judge_flink_without_taskmanager_says_which_one_is_missing() -> None:
-    found = World(flink(taskmanagers=0)).judge(process(names.JOBMANAGER), process(names.TASKMANAGER))
+def test_judge_flink_without_one_taskmanager_says_which_one_is_missing() -> None:
+    alerting, lakehouse = names.TASKMANAGERS.values()
+    found = World(flink(taskmanagers=[lakehouse])).judge(*map(process, (names.JOBMANAGER, alerting, lakehouse)))
     assert found[names.JOBMANAGER].health is Health.HEALTHY
-    assert verdict(found[names.TASKMANAGER]) == (Health.STARTING, "not registered yet")
+    assert found[lakehouse].health is Health.HEALTHY
+    assert verdict(found[alerting]) == (Health.STARTING, "not registered yet")
 
 
 def test_judge_failing_job_names_the_first_line_of_its_failure() -> None:
@@ -193,7 +253,7 @@ def test_judge_job_that_fails_again_and_again_says_how_often_why_and_what_to_do(
     assert verdict(found["job alerting"]) == (
         Health.UNHEALTHY,
         "failed 3 times in 10 min, each time with: java.io.IOException: No space left on device. Mend that: Flink "
-        "tries again by itself, at least every 20 s; more: pipeline logs taskmanager",
+        "tries again by itself, at least every 20 s; more: pipeline logs taskmanager-alerting",
     )
 
 
@@ -232,8 +292,8 @@ def test_judge_process_that_ends_again_and_again_is_unhealthy_however_it_is_at_t
 
 @pytest.mark.parametrize(("deaths", "up_seconds"), [(4, 1), (5, 30)])
 def test_judge_process_that_ended_seldom_or_has_run_since_is_healthy(deaths: int, up_seconds: int) -> None:
-    found = World().judge(process(names.GENERATOR, deaths=deaths, up_seconds=up_seconds))
-    assert verdict(found[names.GENERATOR]) == (Health.HEALTHY, "running")
+    found = World().judge(process(names.JOB_KEEPER, deaths=deaths, up_seconds=up_seconds))
+    assert verdict(found[names.JOB_KEEPER]) == (Health.HEALTHY, "running")
 
 
 def test_judge_job_that_never_failed_is_still_starting() -> None:

@@ -17,7 +17,7 @@ ADDRESSES = Addresses(
 )  # fmt: skip
 COMPONENTS = (
     Component("kafka", Health.HEALTHY, "127.0.0.1:9092", 11, 3_723, 410),
-    Component("taskmanager", Health.STARTING, "not registered yet", 12, 5, 0),
+    Component("taskmanager-alerting", Health.STARTING, "not registered yet", 12, 5, 0),
     Component("generator", Health.UNHEALTHY, "backoff: [red]no such file[/x]; see: pipeline logs generator"),
     Component("job alerting", Health.HEALTHY, "checkpoint 41, restarts 0", up_seconds=90_061),
 )
@@ -30,6 +30,7 @@ LAKE = LakeStatus(
     alert_latency=Latency(1_050, 8.4, 23.6, 1_204.0),
     storage_latency=Latency(0, None, None, None),
     alerts_by_rule={"high-value": 40, "rapid-activity": 1_010},
+    alerts_by_severity={"critical": 1_010, "high": 40},
     dead_letters_by_reason={},
 )
 WARNINGS = ("3 records were refused, though [nothing] is wrong with them",)

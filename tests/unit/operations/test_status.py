@@ -49,6 +49,7 @@ def test_take_lake_status_counts_rows_rules_and_reasons_and_measures_latency(lak
     assert found.storage_latency.p95_ms >= 2000
     assert found.dead_letters_by_reason == {"malformed_json": 2, "missing_field": 1}
     assert found.alerts_by_rule == {"high-value": 3}
+    assert found.alerts_by_severity == {"high": 3}
 
 
 def test_take_lake_status_rows_older_than_five_minutes_are_no_rate(lake: Lake) -> None:
