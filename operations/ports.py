@@ -1,13 +1,18 @@
 """Chooses the ports of a pipeline before anything is started, and names whoever holds one that is taken."""
 
+import random
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import psutil
 
 from contracts.errors import PortTaken
 from contracts.settings import Settings
+
+# Where a free port is looked for: below the ports that a system gives to outgoing connections (Linux 32768 and up), one
+# of which could take a port between its choice here and the start of its server.
+_FREE = range(20_000, 32_000)
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,15 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 
 def _hold(held: ExitStack, port: int, purpose: str, variable: str) -> int:
+    """`port`, or a free one for 0, held until `held` closes."""
     listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     # A port that a program has just left waits a minute in TIME_WAIT; every server here may use it, so may this test.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-    except OSError:
-        raise PortTaken(port=port, purpose=purpose, variable=variable, holder=_holder(port)) from None
-    return int(listener.getsockname()[1])
+    for wish in (port,) if port else random.sample(_FREE, len(_FREE)):
+        with suppress(OSError):
+            listener.bind(("127.0.0.1", wish))
+            return wish
+    raise PortTaken(port=port, purpose=purpose, variable=variable, holder=_holder(port))
 
 
 def _holder(port: int) -> str | None:

@@ -123,7 +123,8 @@ def assert_one_fate_each(addresses: Addresses, until: Cut, *, seconds: float = 6
         if row["positions"] >= expected or time.monotonic() > deadline:
             break
         time.sleep(0.5)
-    assert (row["positions"], row["rows"]) == (expected, expected), f"of {expected} records before {until}"
+    stand = f"{row['positions']} of {expected} records before {until} stand in {row['rows']} rows"
+    assert (row["positions"], row["rows"]) == (expected, expected), f"after {seconds:.0f} s: {stand}"
 
 
 def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut) -> int:

@@ -149,7 +149,9 @@ def test_kill_between_data_files_and_commit_doubles_and_loses_nothing(pipeline: 
 def _await_uncommitted(pipeline: Patient) -> None:
     deadline = time.monotonic() + 30
     while not uncommitted(pipeline):
-        assert time.monotonic() < deadline, "no data file waited for its commit"
+        assert time.monotonic() < deadline, (
+            f"no data file waited for its commit:\n{pipeline.command('status', check=False).stdout}"
+        )
 
 
 def test_alerts_after_every_stall_are_those_of_an_undisturbed_run(pipeline: Patient, tmp_path: Path) -> None:
