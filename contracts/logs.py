@@ -1,9 +1,10 @@
 """The log of our own processes: JSON lines on standard output, one event a line, with component and session."""
 
 import logging
-import os
 
 import structlog
+
+from contracts.sessions import current_session
 
 
 def configure_logs(component: str) -> None:
@@ -19,5 +20,5 @@ def configure_logs(component: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         cache_logger_on_first_use=True,
     )
-    session = {"session_id": os.environ["PIPELINE_SESSION"]} if os.environ.get("PIPELINE_SESSION") else {}
-    structlog.contextvars.bind_contextvars(component=component, **session)
+    session = current_session()
+    structlog.contextvars.bind_contextvars(component=component, **({"session_id": session} if session else {}))

@@ -26,6 +26,8 @@ DEAD_LETTERS: Final = "dead_letters"
 ALERTS: Final = "alerts"
 # Which commit of the stream brought which records; kept by the control plane.
 COMMITS: Final = "commits"
+# One row for each life of the pipeline; likewise.
+SESSIONS: Final = "sessions"
 # The column that keeps what `REPLAY_HEADER` said.
 REPLAYED_FROM: Final = "replayed_from"
 

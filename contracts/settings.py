@@ -15,11 +15,12 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from contracts import paths
 from contracts.errors import ConfigError
+from contracts.sessions import SESSION_VARIABLE
 from contracts.yaml_files import explain, read_yaml
 
 PREFIX = "PIPELINE_"
 # Variables that share the prefix and are not settings.
-_OTHER_VARIABLES = frozenset({"PIPELINE_CACHE", "PIPELINE_CONFIG", "PIPELINE_CONTRACTS", "PIPELINE_SESSION"})
+_OTHER_VARIABLES = frozenset({"PIPELINE_CACHE", "PIPELINE_CONFIG", "PIPELINE_CONTRACTS", SESSION_VARIABLE})
 
 Port = Annotated[int, Field(ge=0, le=65535, description="A TCP port on loopback; 0 takes any free one.")]
 MegaBytes = Annotated[int, Field(ge=64, le=65536)]

@@ -125,30 +125,72 @@ def commits() -> Table:
     Commits are forgotten and files merged; by the place of its record in Kafka, a row can still be traced to its
     commit. Kept by the control plane, not by the stream.
     """
-
-    def column(name: str, kind: str, doc: str, *, nullable: bool = False) -> Column:
-        return Column(name, kind, nullable, doc, "control plane#commits")
-
     return Table(
         names.COMMITS,
         "Which commit of the stream brought which records: one row a commit and Kafka partition.",
         (
-            column("table_name", "string", "The table that was committed to."),
-            column("snapshot_id", "long", "The commit's snapshot in that table."),
-            column("sequence_number", "long", "The commit's place in the table's history."),
-            column("committed_at", "timestamptz", "When it was committed, UTC."),
-            column("flink_job_id", "string", "The Flink job that committed.", nullable=True),
-            column("flink_checkpoint_id", "long", "The newest checkpoint that it holds.", nullable=True),
-            column("session_id", "string", "The pipeline's session at that time.", nullable=True),
-            column("records", "long", "Rows that it brought from this partition."),
-            column("source_partition", "int", "Kafka partition; null for a commit without rows.", nullable=True),
-            column("first_offset", "long", "The lowest offset of them.", nullable=True),
-            column("last_offset", "long", "The highest offset of them.", nullable=True),
+            _kept("table_name", "string", "The table that was committed to."),
+            _kept("snapshot_id", "long", "The commit's snapshot in that table."),
+            _kept("sequence_number", "long", "The commit's place in the table's history."),
+            _kept("committed_at", "timestamptz", "When it was committed, UTC."),
+            _kept("flink_job_id", "string", "The Flink job that committed.", nullable=True),
+            _kept("flink_checkpoint_id", "long", "The newest checkpoint that it holds.", nullable=True),
+            _kept("session_id", "string", "The pipeline's session at that time.", nullable=True),
+            _kept("records", "long", "Rows that it brought from this partition."),
+            _kept("source_partition", "int", "Kafka partition; null for a commit without rows.", nullable=True),
+            _kept("first_offset", "long", "The lowest offset of them.", nullable=True),
+            _kept("last_offset", "long", "The highest offset of them.", nullable=True),
         ),
         "committed_at",
     )
 
 
+@cache
+def sessions() -> Table:
+    """`finance.sessions`: one row for each life of the pipeline, from `up` to `down`. Kept by the control plane."""
+    percentiles = [
+        _kept(
+            f"{kind}_latency_p{percent}_ms",
+            "long",
+            f"{percent}th percentile of the milliseconds from a record's time in Kafka to {end}, over the last hour.",
+            nullable=True,
+        )
+        for kind, end in (("alert", "the verdict on it"), ("storage", "its commit"))
+        for percent in (50, 95, 99)
+    ]
+    return Table(
+        names.SESSIONS,
+        "One row for each life of the pipeline, from its start to its end.",
+        (
+            _kept("session_id", "string", "Its name, which every log line carries."),
+            _kept("state", "string", "running, stopped (by pipeline down), or lost (it ended without a word)."),
+            _kept("started_at", "timestamptz", "When it was started, UTC."),
+            _kept("ended_at", "timestamptz", "When it ended, UTC; of a lost one, its last commit.", nullable=True),
+            _kept("seen_at", "timestamptz", "When this row was written, UTC."),
+            _kept("records", "long", "Records that the stream read and stored: valid and refused ones."),
+            _kept("transactions", "long", "Valid ones."),
+            _kept("rejected", "long", "Refused ones, which are dead letters."),
+            _kept("alerts", "long", "Alerts that were stored."),
+            _kept("alerts_by_rule", "map<string,long>", "Alerts by rule id."),
+            *percentiles,
+            _kept("restarts", "long", "Restarts of the Flink jobs; null where Flink did not say.", nullable=True),
+            _kept("versions", "map<string,string>", "What it ran on, by name."),
+        ),
+        "started_at",
+        "session_id",
+    )
+
+
+def _kept(name: str, kind: str, doc: str, *, nullable: bool = False) -> Column:
+    """A column of a table that the control plane keeps."""
+    return Column(name, kind, nullable, doc, "control plane#kept")
+
+
+def appended_tables() -> tuple[Table, ...]:
+    """Every table whose rows are never changed."""
+    return (*stream_tables(), commits())
+
+
 def all_tables() -> tuple[Table, ...]:
     """Every table."""
-    return (*stream_tables(), commits())
+    return (*appended_tables(), sessions())

@@ -6,13 +6,13 @@ its record in Kafka a row can be traced to the commit, the job and the checkpoin
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyiceberg.catalog import Catalog
 from pyiceberg.table import Table
 
 from contracts import tables
+from contracts.sessions import began
 from lake.added import added_rows
 from lake.snapshots import SnapshotFacts, snapshots_after
 
@@ -73,7 +73,7 @@ def _rows(opened: Table, table: tables.Table, facts: SnapshotFacts, session: str
         "committed_at": facts.committed_at,
         "flink_job_id": facts.flink_job_id,
         "flink_checkpoint_id": facts.flink_checkpoint_id,
-        "session_id": session if session and _began(session) <= facts.committed_at else None,
+        "session_id": session if session and began(session) <= facts.committed_at else None,
     }
     ranges = list(offsets_added(opened, table, facts)) if facts.added_rows else []
     for partition, records, first, last in ranges:
@@ -93,8 +93,3 @@ def offsets_added(opened: Table, table: tables.Table, facts: SnapshotFacts) -> I
     grouped = added.group_by(partition).aggregate([(offset, "count"), (offset, "min"), (offset, "max")])
     for row in grouped.sort_by(partition).to_pylist():
         yield row[partition], row[f"{offset}_count"], row[f"{offset}_min"], row[f"{offset}_max"]
-
-
-def _began(session: str) -> datetime:
-    """When a session began: its id starts with the time."""
-    return datetime.strptime(session.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

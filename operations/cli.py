@@ -40,6 +40,7 @@ app.add_typer(cli_rules.app, name="rules")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
 app.command()(cli_lineage.trace)
 app.command()(cli_lineage.explain)
+app.command()(cli_lineage.sessions)
 err = Console(stderr=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -109,7 +110,7 @@ def up(
             if isinstance(reason, Interrupted):
                 with suppress(OSError):
                     err.print("stopping; Ctrl-C again ends everything at once")
-            pipeline.stop()
+            pipeline.stop(_warn)
         raise
 
 
@@ -120,10 +121,14 @@ def down() -> None:
     from operations.embedded.lifecycle import Pipeline
 
     started = time.monotonic()
-    if Pipeline(_settings()).stop():
+    if Pipeline(_settings()).stop(_warn):
         screen.console().print(f"The pipeline is down after {time.monotonic() - started:.0f} s.")
     else:
         screen.console().print("No pipeline was running.")
+
+
+def _warn(sentence: str) -> None:
+    err.print(f"[bold yellow]warning:[/] {escape(sentence)}.", soft_wrap=True)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`pipeline trace` and `pipeline explain`: the command line over `operations/tracing.py` and `explaining.py`.
+"""`pipeline trace`, `explain` and `sessions`: the command line over `operations/tracing.py` and its neighbours.
 
 Options in, text out, nothing decided.
 """
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _TOLD = ("transaction_id", "alert_id", "rule_id", "severity", "reason_code", "message", "event_time", "replayed_from")
 _SHOWN = ("transaction_id", "event_time", "amount", "currency", "merchant_name", "channel", "country")
+
+_LATENCIES = ("alert", "storage")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -74,6 +76,43 @@ def _stored(stored: "Stored") -> "RenderableType":
     for name, value in facts:
         grid.add_row(Text(f"  {name}", style="dim"), Text(printable(value)))
     return grid
+
+
+def sessions(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="So many of the newest.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """List the pipeline's lives: when each ran, what it read, refused and alerted on, and how fast."""
+    from contracts.addresses import Addresses
+    from contracts.settings import load_settings
+    from operations.screen import console
+    from operations.session_list import newest
+
+    found = newest(Addresses.read(load_settings().paths.root), limit)
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, default=str))
+    else:
+        console().print(_sessions(found))
+
+
+def _sessions(found: list[dict[str, Any]]) -> "RenderableType":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("session", "state", "started", "ended")
+    for heading in ("records", "rejected", "alerts", "alert ms p50/p95/p99", "storage ms p50/p95/p99", "restarts"):
+        table.add_column(heading, justify="right")
+    for row in found:
+        times = (f"{row[name]:%Y-%m-%d %H:%M:%S}" if row[name] else "" for name in ("started_at", "ended_at"))
+        counts = (f"{row[name]:,}" for name in ("records", "rejected", "alerts"))
+        latencies = ("/".join(_known(row[f"{kind}_latency_p{p}_ms"]) for p in (50, 95, 99)) for kind in _LATENCIES)
+        cells = (row["session_id"], row["state"], *times, *counts, *latencies, _known(row["restarts"]))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _known(value: int | None) -> str:
+    return "-" if value is None else str(value)
 
 
 def explain(

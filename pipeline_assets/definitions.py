@@ -18,10 +18,12 @@ from pipeline_assets.resources import resources
 from pipeline_assets.sensors.commit_ledger import commit_ledger
 from pipeline_assets.sensors.iceberg_snapshots import iceberg_snapshots
 from pipeline_assets.sensors.stream_observations import stream_observations
+from pipeline_assets.sessions import sessions, sessions_job, sessions_schedule
 
 defs = dg.Definitions(
     assets=[
         *stream(),
+        sessions,
         stream_summary,
         generator_score,
         column_lineage,
@@ -32,8 +34,8 @@ defs = dg.Definitions(
         dagster_history,
     ],
     asset_checks=CHECKS,
-    jobs=[quality, data_docs_job, maintenance_job, history_job],
-    schedules=[quality_schedule, data_docs_schedule, maintenance_schedule, history_schedule],
+    jobs=[quality, data_docs_job, maintenance_job, history_job, sessions_job],
+    schedules=[quality_schedule, data_docs_schedule, maintenance_schedule, history_schedule, sessions_schedule],
     sensors=[iceberg_snapshots, stream_observations, commit_ledger],
     resources=resources(),
     # A process for each step would double a run's memory; every job here has few steps.

@@ -81,15 +81,15 @@ def stream() -> list[dg.AssetSpec]:
         ),
         _topic(names.DEAD_LETTER_TOPIC, "dead-letter", deps=[lakehouse]),
         *(_table(table, deps=[lakehouse]) for table in tables.stream_tables()),
-        _commits(),
+        kept_table(tables.commits(), deps=[table_key(stored.name) for stored in tables.stream_tables()]),
     ]
 
 
-def _commits() -> dg.AssetSpec:
-    table = tables.commits()
+def kept_table(table: tables.Table, *, deps: list[dg.AssetKey]) -> dg.AssetSpec:
+    """A table that the control plane itself keeps."""
     return dg.AssetSpec(
         table_key(table.name),
-        deps=[table_key(stored.name) for stored in tables.stream_tables()],
+        deps=deps,
         description=table.doc,
         group_name="lake",
         kinds={"iceberg"},

@@ -44,9 +44,13 @@ class Scope(dg.Config):
     dry_run: bool = Field(default=False, description="Only say what would be done.")
     only: list[str] = Field(default=[], description="Names of tables, as `transactions`. Empty: all of them.")
 
+    def covered(self) -> tuple[tables.Table, ...]:
+        """The tables that there may be."""
+        return tables.all_tables()
+
     def chosen(self, catalog: Catalog) -> Iterator[tuple[tables.Table, Table]]:
         """The tables that exist. Raises dg.Failure, which is not tried again, for a name that is none."""
-        known = {table.name: table for table in tables.all_tables()}
+        known = {table.name: table for table in self.covered()}
         if unknown := sorted(set(self.only) - known.keys()):
             message = f"only: no such table: {', '.join(unknown)}; there are {', '.join(known)}"
             raise dg.Failure(message, allow_retries=False)
@@ -61,6 +65,10 @@ class CompactionScope(Scope):
     """What a compaction covers, and how large the new files become."""
 
     target_mb: int = Field(default=128, ge=1, description="Size of the files to make, in MiB.")
+
+    def covered(self) -> tuple[tables.Table, ...]:
+        """Not the sessions: a row of theirs that changed meanwhile would come back. They are few, and written anew."""
+        return tables.appended_tables()
 
 
 class ExpiryScope(Scope):

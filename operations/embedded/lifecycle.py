@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +17,9 @@ from rich.progress import Progress
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, ConfigError, MachineError, NotRunning, PipelineError
+from contracts.sessions import new_session
 from contracts.settings import Settings
+from operations.embedded.closing import Closing, restarts_of
 from operations.embedded.stack import Stack
 from operations.embedded.supervision import Supervisor
 from operations.flink_jobs import stop_jobs
@@ -32,6 +33,7 @@ _LOOK_SECONDS = 1.0
 # Of the 15 s that `down` may take: the jobs' savepoints first, then the processes.
 _SAVEPOINT_SECONDS = 4.5
 _PROCESS_SECONDS = 7.5
+_DOWN_SECONDS = 14.0
 # These write and read nothing of the stream: they are asked to end while the jobs write their savepoints.
 _CONTROL_PLANE = (names.DAEMON, names.WEBSERVER, names.CODE_SERVER)
 
@@ -96,8 +98,7 @@ class Pipeline:
                 return Running(self.addresses(), was_running=True)
             if self.supervisor.leftovers():
                 self.supervisor.stop(seconds=_PROCESS_SECONDS)
-            session = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-            stack = Stack(self.settings, choose_ports(self.settings), session, generator)
+            stack = Stack(self.settings, choose_ports(self.settings), new_session(datetime.now(UTC)), generator)
             programs, environment = stack.prepare()
             stack.addresses.write()
             want_what_is_configured(self.settings, stack.addresses, keep_rules=keep_rules)
@@ -141,9 +142,10 @@ class Pipeline:
             if process.name == names.GENERATOR and process.state == "STOPPED":
                 self.supervisor.start_program(names.GENERATOR)
 
-    def stop(self) -> bool:
+    def stop(self, warn: Callable[[str], None] | None = None) -> bool:
         """Ends every process, the jobs with savepoints where there is time. Returns whether anything ran.
 
+        The session's row is closed meanwhile; where it cannot be, `warn` is told why, and the next session closes it.
         An interruption ends everything at once, and is raised then.
         """
         if not self.settings.paths.run.exists() and not self.supervisor.leftovers():
@@ -154,20 +156,36 @@ class Pipeline:
                     return False
                 self.supervisor.stop(seconds=_PROCESS_SECONDS)
                 return True
+            started = time.monotonic()
+            closing = self._closing()
             try:
                 # The keeper first: it would submit the jobs again.
                 for name in (names.JOB_KEEPER, names.GENERATOR, *_CONTROL_PLANE):
                     self.supervisor.stop_program(name)
+                restarts = None
                 with (
                     suppress(NotRunning, httpx.HTTPError),
                     httpx.Client(base_url=self.addresses().flink_rest_url, timeout=3) as flink,
                 ):
+                    restarts = restarts_of(flink)
                     stop_jobs(flink, self.settings.paths.checkpoints, seconds=_SAVEPOINT_SECONDS)
+                if closing:
+                    closing.count(restarts)
+                self.supervisor.stop(seconds=_PROCESS_SECONDS)
             except BaseException:
+                if closing:
+                    closing.abandon()
                 self.supervisor.stop(seconds=0)
                 raise
-            self.supervisor.stop(seconds=_PROCESS_SECONDS)
+            left = max(0.0, _DOWN_SECONDS - (time.monotonic() - started))
+            if closing and (reason := closing.outcome(seconds=left)) and warn:
+                warn(f"the session's row in {names.NAMESPACE}.{names.SESSIONS} is not closed: {reason}")
             return True
+
+    def _closing(self) -> Closing | None:
+        session = self.supervisor.session()
+        # A pipeline whose tables were never made has no row.
+        return Closing(self.addresses(), session) if session and self.settings.paths.catalog.exists() else None
 
     def is_removable(self) -> bool:
         """Whether there is a state folder. Raises PipelineError while processes write to it, or where it is none."""

@@ -8,12 +8,13 @@ from pathlib import Path
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT
+from contracts.sessions import SESSION_VARIABLE
 from contracts.settings import Settings
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster
 from operations.embedded.jvm import QUICK_START
 from operations.embedded.storage import keep_contracts, storage
-from operations.embedded.supervision import SESSION_VARIABLE, Program
+from operations.embedded.supervision import Program
 from operations.jars import flink_jars, hadoop_jars, kafka_jars
 from operations.java import find_java
 from operations.ports import Ports

@@ -25,12 +25,11 @@ import tenacity
 
 from contracts.errors import ComponentFailed
 from contracts.paths import StatePaths
+from contracts.sessions import SESSION_VARIABLE, current_session
 from operations.embedded.obituaries import ALIVE, Obituary, last_words, obituary
 from operations.embedded.unix_rpc import UnixTransport
 from operations.signals import held_back
 
-# Marks every process of a pipeline; a shell that took the addresses from `pipeline env` has no session.
-SESSION_VARIABLE = "PIPELINE_SESSION"
 _LOG = "supervisor.log"
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux; while binding, supervisord adds a dot and its pid.
 _LONGEST_SOCKET_PATH = 95
@@ -213,6 +212,14 @@ class Supervisor:
             if ours and process.pid != os.getpid():
                 found.append(process)
         return tuple(found)
+
+    def session(self) -> str | None:
+        """The session that its processes belong to; None where none runs."""
+        for process in self.leftovers():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+                if session := current_session(process.environ()):
+                    return session
+        return None
 
     def _place_socket(self) -> Path:
         """Where supervisord shall make its socket."""

@@ -1,26 +1,31 @@
-"""Keeps the ledger of commits: every two minutes, what was committed since, so that forgotten commits can be traced."""
+"""Keeps the ledger of commits: every two minutes, what was committed since, so that forgotten commits can be traced.
 
-import os
+The session's row begins here too: this is the first that looks at the tables. It is counted in `../sessions.py`.
+"""
+
+from datetime import UTC, datetime
 
 import dagster as dg
 from pyiceberg.exceptions import NoSuchTableError
 
 from contracts import names
 from contracts.errors import NotRunning
+from contracts.sessions import current_session, versions
 from lake.ledger import record
+from lake.sessions import begin
 from pipeline_assets.graph import table_key
 from pipeline_assets.resources import LakeResource
-
-# Of the process, which `pipeline up` has started; a Dagster that was started otherwise knows of none.
-_SESSION = "PIPELINE_SESSION"
 
 
 @dg.sensor(minimum_interval_seconds=120, default_status=dg.DefaultSensorStatus.RUNNING)
 def commit_ledger(lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
-    """Records which commit brought which records, in finance.commits."""
+    """Records which commit brought which records, in finance.commits, and begins the session's row."""
+    session = current_session()
     try:
         with lake.catalog() as catalog:
-            done = record(catalog, session=os.environ.get(_SESSION))
+            if session:
+                begin(catalog, session, versions(), now=datetime.now(UTC))
+            done = record(catalog, session=session)
     except (NotRunning, NoSuchTableError) as error:
         return dg.SkipReason(str(error))
     if not done.commits:

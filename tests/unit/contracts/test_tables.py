@@ -50,6 +50,7 @@ def test_all_tables_have_names_docs_sources_and_an_existing_time_column() -> Non
         "finance.dead_letters": "failed_at",
         "finance.alerts": "event_time",
         "finance.commits": "committed_at",
+        "finance.sessions": "started_at",
     }
     for table in tables.all_tables():
         assert table.doc

@@ -51,7 +51,7 @@ def test_partition_spec_is_the_day_of_the_time_column(table: tables.Table) -> No
 
 def test_create_tables_makes_all_of_them_with_their_properties(lake: Lake) -> None:
     assert {name for _, name in lake.catalog.list_tables(names.NAMESPACE)} == {
-        "transactions", "dead_letters", "alerts", "commits",
+        "transactions", "dead_letters", "alerts", "commits", "sessions",
     }  # fmt: skip
     table = lake.table(names.TRANSACTIONS)
     assert table.format_version == 2
@@ -160,7 +160,7 @@ def test_open_catalog_makes_a_file_that_readers_do_not_block(tmp_path: Path) -> 
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         with open_catalog(lake.addresses) as again:
-            assert len(again.list_tables(names.NAMESPACE)) == 4
+            assert len(again.list_tables(names.NAMESPACE)) == 5
 
 
 def test_create_tables_state_folder_with_a_space_holds_its_warehouse(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import pytest
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT, StatePaths
+from contracts.sessions import SESSION_VARIABLE
 from operations.cli import main
-from operations.embedded.supervision import SESSION_VARIABLE, Program, Supervisor
+from operations.embedded.supervision import Program, Supervisor
 from tests.config_copies import copy_of_config, replaced
 from tests.lake_tables import dead_letter, lake_in
 

@@ -15,9 +15,10 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, MachineError, NotRunning, PipelineError
 from contracts.paths import PROJECT
+from contracts.sessions import SESSION_VARIABLE
 from contracts.settings import Settings
 from operations.embedded.lifecycle import Pipeline
-from operations.embedded.supervision import SESSION_VARIABLE, Program
+from operations.embedded.supervision import Program
 from operations.health import Component, Health
 
 IDLE = Program(names.GENERATOR, (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)"))

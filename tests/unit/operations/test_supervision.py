@@ -14,8 +14,9 @@ import pytest
 
 from contracts.errors import ComponentFailed
 from contracts.paths import StatePaths
+from contracts.sessions import SESSION_VARIABLE
 from operations.embedded.obituaries import ALIVE, Obituary
-from operations.embedded.supervision import SESSION_VARIABLE, ProcessState, Program, Supervisor
+from operations.embedded.supervision import ProcessState, Program, Supervisor
 
 SLEEP = (sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(600)")
 # Ends at once when asked, but leaves a child that does not listen.
