@@ -12,21 +12,18 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-import pyarrow as pa
 from rich.console import Console
 
 from benchmarks.harness import RESULTS, machine
+from benchmarks.made_tables import filled
 from contracts import names, tables
 from contracts.addresses import Addresses
-from contracts.paths import PROJECT, StatePaths
+from contracts.paths import PROJECT
 from lake.catalog import open_catalog
 from lake.pinning import pin
-from lake.tables import create_tables, iceberg_schema
 
 _RESULTS = RESULTS / "quality.json"
 _FILES, _ROWS_A_FILE, _ROUNDS = 10, 100_000, 3
@@ -42,52 +39,6 @@ class Measurement:
     rows: int
     expectations: int
     broken: tuple[str, ...]
-
-
-def _rows(first: int, count: int) -> pa.Table:
-    """Valid transactions, numbered from `first`, one every 10 ms until now."""
-    number = np.arange(first, first + count)
-    draw = np.random.default_rng(first)
-    end = datetime.now(UTC) - timedelta(seconds=10 * _FILES * _ROWS_A_FILE / 1000)
-    sent = np.datetime64(end.replace(tzinfo=None), "us") + number * np.timedelta64(10, "ms")
-
-    def one_of(shares: dict[str, float]) -> pa.Array:
-        return pa.array(draw.choice(list(shares), count, p=np.array(list(shares.values())) / sum(shares.values())))
-
-    columns = {
-        "transaction_id": pa.array([f"{value:08x}-0000-4000-8000-{value * 7919 % 2**48:012x}" for value in number]),
-        "event_time": pa.array(sent - np.timedelta64(30, "ms")),
-        "account_id": pa.array([f"ACC{value:09}" for value in draw.integers(0, 20_000, count)]),
-        "amount": pa.array(draw.integers(1, 500_000, count)).cast(pa.decimal128(21, 2)),
-        "currency": one_of({"USD": 0.43, "EUR": 0.16, "GBP": 0.12, "JPY": 0.09, "CAD": 0.2}),
-        "merchant_id": pa.array([f"MER{value:06}" for value in draw.integers(0, 500, count)]),
-        "merchant_name": pa.array([f"Shop {value}" for value in draw.integers(0, 500, count)]),
-        "merchant_category": one_of({"5411": 0.5, "5812": 0.3, "5541": 0.2}),
-        "transaction_type": one_of({"purchase": 0.905, "withdrawal": 0.05, "transfer": 0.035, "refund": 0.01}),
-        "channel": one_of({"pos": 0.61, "online": 0.34, "atm": 0.05}),
-        "country": one_of({"US": 0.5, "DE": 0.3, "GB": 0.2}),
-        "kafka_topic": pa.array([names.RAW_TOPIC] * count),
-        "kafka_partition": pa.array(number % 2),
-        "kafka_offset": pa.array(number // 2),
-        "kafka_timestamp": pa.array(sent),
-        "processed_at": pa.array(sent + np.timedelta64(20, "ms")),
-    }
-    schema = iceberg_schema(tables.transactions()).as_arrow()
-    arrays = [
-        columns[field.name].cast(field.type) if field.name in columns else pa.nulls(count, field.type)
-        for field in schema
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
-
-
-def _fill(state: Path) -> None:
-    addresses = Addresses.local(state=StatePaths(state), kafka_port=1, flink_rest_port=1, dagster_port=1)
-    addresses.write()
-    with open_catalog(addresses) as catalog:
-        create_tables(catalog)
-        table = catalog.load_table(tables.transactions().identifier)
-        for number in range(_FILES):
-            table.append(_rows(number * _ROWS_A_FILE, _ROWS_A_FILE))
 
 
 def _measure(state: Path) -> Measurement:
@@ -118,8 +69,11 @@ def main(arguments: list[str]) -> None:
     console, found = Console(), []
     with tempfile.TemporaryDirectory(prefix="quality-benchmark-") as folder:
         state = Path(folder).resolve()
-        with console.status("making a million transactions"):
-            _fill(state)
+        with (
+            console.status("making a million transactions"),
+            filled(state, files=_FILES, rows_a_file=_ROWS_A_FILE),
+        ):
+            pass
         for number in range(_ROUNDS):
             with console.status(f"judging them, {number + 1} of {_ROUNDS}"):
                 command = [sys.executable, "-m", "benchmarks.quality", str(state)]

@@ -98,18 +98,17 @@ def _size(task: FileScanTask) -> int:
 
 
 def _worthwhile(tasks: Sequence[FileScanTask]) -> list[FileScanTask]:
-    """The smaller ones of `tasks`: a file is left out while it is larger than all that are smaller together.
+    """The smaller ones of `tasks`: as many as there are with the largest no larger than the others together.
 
     So a row is rewritten only together with as many others: log2(files of a day) times in the end, not at each call.
     """
-    chosen: list[FileScanTask] = []
-    total = 0
-    for task in sorted(tasks, key=_size):
-        if _size(task) > max(total, _TINY_BYTES):
-            break
-        chosen.append(task)
+    ordered = sorted(tasks, key=_size)
+    chosen = total = 0
+    for count, task in enumerate(ordered, start=1):
+        if _size(task) <= max(total, _TINY_BYTES):
+            chosen = count
         total += _size(task)
-    return chosen
+    return ordered[:chosen]
 
 
 def _full(tasks: Sequence[FileScanTask], target_bytes: int) -> Iterator[list[FileScanTask]]:

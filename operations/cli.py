@@ -84,8 +84,9 @@ def up(
     from operations import screen
     from operations.embedded.lifecycle import Pipeline
     from operations.jars import progress_bar
+    from operations.terminal import console
 
-    out = screen.console()
+    out = console()
     settings = _settings()
     if read_only:
         settings = settings.model_copy(update={"dagster": settings.dagster.model_copy(update={"read_only": True})})
@@ -117,14 +118,14 @@ def up(
 @app.command()
 def down() -> None:
     """End every process. Everything written stays; `up` goes on from there."""
-    from operations import screen
     from operations.embedded.lifecycle import Pipeline
+    from operations.terminal import console
 
     started = time.monotonic()
     if Pipeline(_settings()).stop(_warn):
-        screen.console().print(f"The pipeline is down after {time.monotonic() - started:.0f} s.")
+        console().print(f"The pipeline is down after {time.monotonic() - started:.0f} s.")
     else:
-        screen.console().print("No pipeline was running.")
+        console().print("No pipeline was running.")
 
 
 def _warn(sentence: str) -> None:
@@ -143,6 +144,7 @@ def status(
     from operations import screen
     from operations.embedded.lifecycle import Pipeline
     from operations.status import take_status
+    from operations.terminal import console
 
     pipeline = Pipeline(_settings())
     if watch and not as_json:
@@ -152,7 +154,7 @@ def status(
     if as_json:
         typer.echo(json.dumps(asdict(found), indent=2))
     else:
-        screen.console().print(screen.status(found))
+        console().print(screen.status(found))
     if not found.healthy:
         raise typer.Exit(UNHEALTHY)
 
@@ -161,8 +163,9 @@ def _watch(pipeline: "Pipeline") -> None:
     """Shows the status again and again. Raises NotRunning where there is nothing to show, or no longer."""
     from operations import screen
     from operations.status import take_status
+    from operations.terminal import console
 
-    out = screen.console()
+    out = console()
     found = take_status(pipeline)
     with Live(console=out, auto_refresh=False, screen=out.is_terminal) as live:
         while True:
@@ -176,7 +179,7 @@ def _watch(pipeline: "Pipeline") -> None:
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT over transactions, dead_letters and alerts (DuckDB's SQL).")],
+    sql: Annotated[str, typer.Argument(help="A SELECT over transactions, dead_letters, alerts, sessions and commits (DuckDB's SQL).")],
     output: Annotated[
         Literal["table", "csv", "json"], typer.Option("--output", "-o", help="The form of the answer.")
     ] = "table",
@@ -209,25 +212,25 @@ def logs(
 @app.command()
 def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Remove everything the pipeline wrote: log, tables, checkpoints, history."""
-    from operations import screen
     from operations.embedded.lifecycle import Pipeline
+    from operations.terminal import console
 
     pipeline = Pipeline(_settings())
     root = pipeline.settings.paths.root
     if not pipeline.is_removable():
-        screen.console().print(f"There is nothing in {escape(str(root))}.")
+        console().print(f"There is nothing in {escape(str(root))}.")
         return
     if not yes:
         typer.confirm(f"Remove {root} with every table and log?", abort=True)
     pipeline.reset()
-    screen.console().print(f"Removed {escape(str(root))}.")
+    console().print(f"Removed {escape(str(root))}.")
 
 
 @app.command()
 def fetch() -> None:
     """Fetch the jars, so that the machine can go offline."""
     from operations.jars import default_cache, fetch_all, progress_bar
-    from operations.screen import console
+    from operations.terminal import console
 
     with progress_bar() as bar:
         count = fetch_all(bar)

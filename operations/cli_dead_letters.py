@@ -42,7 +42,7 @@ def list_(
 ) -> None:
     """Show refused records, the newest first, and how many there are by reason."""
     from operations.dead_letters import commands, showing
-    from operations.screen import console
+    from operations.terminal import console
 
     letters, by_reason = commands.list_letters(_addresses(), _chosen(reason, since), limit=limit, only_open=only_open)
     if as_json:
@@ -55,7 +55,7 @@ def list_(
 def show(position: At, as_json: Json = False) -> None:
     """Show everything about one refused record."""
     from operations.dead_letters import commands, showing
-    from operations.screen import console
+    from operations.terminal import console
 
     letter, state, attempts = commands.show_letter(_addresses(), _position(position))
     if as_json:

@@ -31,7 +31,7 @@ def trace(
     """Tell where a record came from and what became of it: Kafka, Flink, commit, file, checks, alerts."""
     from contracts.addresses import Addresses
     from contracts.settings import load_settings
-    from operations.screen import console
+    from operations.terminal import console
     from operations.tracing import trace as find
 
     found = find(Addresses.read(load_settings().paths.root), record)
@@ -85,8 +85,8 @@ def sessions(
     """List the pipeline's lives: when each ran, what it read, refused and alerted on, and how fast."""
     from contracts.addresses import Addresses
     from contracts.settings import load_settings
-    from operations.screen import console
     from operations.session_list import newest
+    from operations.terminal import console
 
     found = newest(Addresses.read(load_settings().paths.root), limit)
     if as_json:
@@ -123,7 +123,7 @@ def explain(
     from contracts.addresses import Addresses
     from contracts.settings import load_settings
     from operations.explaining import explain as find
-    from operations.screen import console
+    from operations.terminal import console
     from streaming.deployments import Deployments
 
     paths = load_settings().paths

@@ -31,7 +31,7 @@ def check(as_json: Json = False) -> None:
     Exit code 0: valid, 4: not.
     """
     from operations.rules.commands import check as find
-    from operations.screen import console
+    from operations.terminal import console
 
     found = find(_settings())
     if as_json:
@@ -63,7 +63,7 @@ def deploy(
     The new rules run beside the old ones until they have caught up; the lakehouse job is not touched.
     """
     from operations.rules.commands import deploy as put_in_force
-    from operations.screen import console
+    from operations.terminal import console
 
     started = time.monotonic()
     with Console(stderr=True).status("checking") as line:
@@ -93,7 +93,7 @@ def history(as_json: Json = False) -> None:
     """Show which rules ran when, the newest first."""
     from rich.table import Table
 
-    from operations.screen import console
+    from operations.terminal import console
     from streaming.deployments import Deployments
 
     found = Deployments(_settings().paths.rules).all()[::-1]

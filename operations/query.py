@@ -16,7 +16,7 @@ from contracts.addresses import Addresses
 from contracts.errors import NotRunning, QueryError
 from lake.catalog import open_catalog
 from lake.duck import connect, select
-from operations.screen import console
+from operations.terminal import console
 
 Output = Literal["table", "csv", "json"]
 Rows = Iterator[tuple[object, ...]]

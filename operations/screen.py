@@ -3,7 +3,7 @@
 import time
 from datetime import timedelta
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
@@ -12,14 +12,7 @@ from contracts.addresses import Addresses
 from operations.health import Component, Health
 from operations.status import LakeStatus, Latency, Status, TopicStatus
 
-_WIDE = 4096
 _MARKS = {Health.HEALTHY: "[green]●[/]", Health.STARTING: "[yellow]○[/]", Health.UNHEALTHY: "[red]✖[/]"}
-
-
-def console() -> Console:
-    """Standard output. Where it is no terminal nothing is cut or folded to the width of one."""
-    found = Console()
-    return found if found.is_terminal else Console(width=_WIDE)
 
 
 def starting(components: tuple[Component, ...], *, since: float) -> RenderableType:

@@ -3,6 +3,7 @@
 One pipeline serves the tests in order; each adds its own records and accounts for all that came before.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ import pytest
 from contracts import names
 from contracts.paths import PROJECT
 from tests.integration.accounting import (
+    FATES,
+    ask,
     assert_one_fate_each,
     await_fates,
     await_healthy,
@@ -130,6 +133,8 @@ def test_down_then_up_under_another_rule_version_continues_where_it_stopped(
     assert pipeline.survivors() == []
     assert took < 15
     assert pipeline("status", check=False).returncode == 3
+    (session,) = json.loads(pipeline("sessions", "--json").stdout)
+    assert (session["state"], session["records"]) == ("stopped", ask(pipeline.addresses(), FATES).num_rows)
 
     config = tmp_path / "config"
     shutil.copytree(PROJECT / "config", config)

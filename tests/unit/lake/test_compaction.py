@@ -1,5 +1,6 @@
 """Compaction replaces small files and nothing else: rows stay, writers are not refused, partitions stay apart."""
 
+import random
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from contracts.paths import StatePaths
 from lake import compaction
 from lake.compaction import Compaction, compact
 from lake.snapshots import current_snapshot
-from tests.lake_tables import NOW, Lake, alert, transaction
+from tests.lake_tables import NOW, Lake, alert, dead_letter, transaction
 
 _YESTERDAY = NOW - timedelta(days=1)
 
@@ -152,6 +153,14 @@ def test_compact_large_result_is_not_rewritten_for_each_few_new_rows(
     monkeypatch.setattr(compaction, "_TINY_BYTES", large // 2)
     assert _compact(lake).files_before == 2
     assert _files(lake) == 2
+
+
+def test_compact_files_of_one_size_are_merged_however_large_they_are(lake: Lake) -> None:
+    for number in range(3):
+        lake.append(names.DEAD_LETTERS, [dead_letter(number, payload=random.Random(number).randbytes(2**21).hex())])
+    done = compact(lake.table(names.DEAD_LETTERS), tables.dead_letters())
+    assert done.bytes_before > 3 * 2**20, "each is larger than what is always merged"
+    assert (done.files_before, done.files_after) == (3, 1)
 
 
 def test_compact_written_file_has_field_ids_bounds_and_a_bloom_filter_of_the_key(lake: Lake) -> None:

@@ -9,6 +9,7 @@ from contracts.addresses import Addresses
 from operations import screen
 from operations.health import Component, Health
 from operations.status import LakeStatus, Latency, Status, TableStatus, TopicStatus
+from operations.terminal import console
 from tests.conftest import Golden
 
 ADDRESSES = Addresses(
@@ -66,5 +67,5 @@ def test_starting_counts_the_healthy_ones(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_console_that_is_no_terminal_cuts_and_folds_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    screen.console().print("x" * 500, "y" * 500)
+    console().print("x" * 500, "y" * 500)
     assert capsys.readouterr().out == f"{'x' * 500} {'y' * 500}\n"
