@@ -179,7 +179,7 @@ def _watch(pipeline: "Pipeline") -> None:
 
 @app.command()
 def query(
-    sql: Annotated[str, typer.Argument(help="A SELECT over transactions, dead_letters, alerts, sessions and commits (DuckDB's SQL).")],
+    sql: Annotated[str, typer.Argument(help="A SELECT over the tables that SHOW TABLES lists (DuckDB's SQL).")],
     output: Annotated[
         Literal["table", "csv", "json"], typer.Option("--output", "-o", help="The form of the answer.")
     ] = "table",
