@@ -93,6 +93,16 @@ class StatePaths:
         return self.root / "lineage" / "columns.html"
 
     @property
+    def lineage_events(self) -> Path:
+        """What happened, as OpenLineage events, a line each."""
+        return self.root / "lineage" / "openlineage.jsonl"
+
+    @property
+    def lineage_cursor(self) -> Path:
+        """How far the events tell (JSON)."""
+        return self.root / "lineage" / "openlineage.cursor.json"
+
+    @property
     def rules(self) -> Path:
         """Every rule book that was put in force, and what became of it."""
         return self.root / "rules"

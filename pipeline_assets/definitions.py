@@ -5,7 +5,15 @@ import dagster as dg
 from pipeline_assets.checks import CHECKS
 from pipeline_assets.dagster_history import dagster_history, history_job, history_schedule
 from pipeline_assets.graph import stream
-from pipeline_assets.jobs import data_docs_job, data_docs_schedule, quality, quality_schedule
+from pipeline_assets.jobs import (
+    bookkeeping_job,
+    bookkeeping_schedule,
+    data_docs_job,
+    data_docs_schedule,
+    quality,
+    quality_schedule,
+)
+from pipeline_assets.lineage_export import openlineage
 from pipeline_assets.maintenance import (
     compaction,
     maintenance_job,
@@ -18,7 +26,7 @@ from pipeline_assets.resources import resources
 from pipeline_assets.sensors.commit_ledger import commit_ledger
 from pipeline_assets.sensors.iceberg_snapshots import iceberg_snapshots
 from pipeline_assets.sensors.stream_observations import stream_observations
-from pipeline_assets.sessions import sessions, sessions_job, sessions_schedule
+from pipeline_assets.sessions import sessions
 
 defs = dg.Definitions(
     assets=[
@@ -27,6 +35,7 @@ defs = dg.Definitions(
         stream_summary,
         generator_score,
         column_lineage,
+        openlineage,
         data_docs,
         compaction,
         snapshot_expiry,
@@ -34,8 +43,8 @@ defs = dg.Definitions(
         dagster_history,
     ],
     asset_checks=CHECKS,
-    jobs=[quality, data_docs_job, maintenance_job, history_job, sessions_job],
-    schedules=[quality_schedule, data_docs_schedule, maintenance_schedule, history_schedule, sessions_schedule],
+    jobs=[quality, data_docs_job, maintenance_job, history_job, bookkeeping_job],
+    schedules=[quality_schedule, data_docs_schedule, maintenance_schedule, history_schedule, bookkeeping_schedule],
     sensors=[iceberg_snapshots, stream_observations, commit_ledger],
     resources=resources(),
     # A process for each step would double a run's memory; every job here has few steps.

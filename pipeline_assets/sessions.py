@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from contracts import names, tables
+from contracts import tables
 from contracts.errors import NotRunning
 from contracts.sessions import current_session, versions
 from pipeline_assets.graph import kept_table, table_key
@@ -73,15 +73,3 @@ def _table(found: Sequence["Session"]) -> dg.TableMetadataValue:
             for one in found
         ]
     )
-
-
-sessions_job = dg.define_asset_job(
-    "count_sessions",
-    selection=dg.AssetSelection.assets(table_key(names.SESSIONS)),
-    description="Counts what the running session has done so far.",
-)
-
-# A run takes some 5 s of a core; a shorter period would tell little more.
-sessions_schedule = dg.ScheduleDefinition(
-    job=sessions_job, cron_schedule="*/10 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING
-)
