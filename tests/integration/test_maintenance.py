@@ -50,8 +50,9 @@ def maintain(addresses: Addresses) -> Done:
     with open_catalog(addresses) as catalog:
         for definition in tables.all_tables():
             table = catalog.load_table(definition.identifier)
-            done.compaction += compact(table, definition)
-            table.refresh()
+            if definition in tables.appended_tables():
+                done.compaction += compact(table, definition)
+                table.refresh()
             expiry = expire(table, older_than=now - _FORGET, keep=5, read=(), give_up=now)
             done.forgotten += expiry.snapshots_before - expiry.snapshots_after
             table.refresh()

@@ -24,6 +24,7 @@ from lake.catalog import open_catalog
 from lake.snapshots import current_snapshot
 from operations.embedded.supervision import Supervisor
 from operations.status import topic_statuses
+from pipeline_assets.lib.kafka_offsets import topic_offsets
 from tests.config_copies import copy_of_config, replaced
 from tests.integration import accounting
 from tests.integration.accounting import Cut
@@ -67,6 +68,11 @@ class Patient:
         """Ends it without a word; the time."""
         os.kill(self.pid(component), signal.SIGKILL)
         return datetime.now(UTC)
+
+    def alerts(self) -> int:
+        """How many were ever written to the topic."""
+        (topic,) = topic_offsets(self.addresses.kafka_bootstrap_servers, (names.ALERT_TOPIC,), timeout=20)
+        return topic.written
 
     def pids(self) -> tuple[int, ...]:
         """Of every process of this pipeline."""

@@ -31,6 +31,17 @@ def test_kill_of_a_component_loses_and_doubles_nothing(
     assert pipeline.pid(component) != before
 
 
+def test_kill_of_all_of_dagster_holds_up_neither_alerts_nor_commits(
+    pipeline: Patient, moment: Callable[[], None]
+) -> None:
+    moment()
+    alerts = pipeline.alerts()
+    killed = [pipeline.kill(component) for component in (names.CODE_SERVER, names.DAEMON, names.WEBSERVER)]
+    accounting.eventually(lambda: pipeline.alerts() > alerts, "no alert came", seconds=5)
+    pipeline.await_commit(seconds=15)
+    pipeline.assert_recovers("Dagster", killed[-1])
+
+
 def test_kill_of_the_supervisor_starts_everything_anew_by_itself(pipeline: Patient, moment: Callable[[], None]) -> None:
     moment()
     addresses, orphans = pipeline.addresses, set(pipeline.pids())
