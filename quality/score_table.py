@@ -11,7 +11,8 @@ from rich.text import Text
 
 from contracts.addresses import Addresses
 from contracts.settings import load_settings
-from quality.score import Delivery, Detection, LedgerSpan, ReasonScore, Score, score_lake
+from quality.score import score_lake
+from quality.score_result import Delivery, Detection, LedgerSpan, ReasonScore, Score
 
 _WIDE = 4096
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from generator.publisher import OnDelivery
+from generator.lanes import OnDelivery
 
 NOBODY = "127.0.0.1:1"
 """The address at which no broker ever answers."""

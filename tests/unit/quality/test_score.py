@@ -13,7 +13,8 @@ from contracts.addresses import Addresses
 from contracts.errors import CheckError, NoLedger, NotRunning
 from contracts.paths import StatePaths
 from lake.duck import connect
-from quality.score import ScenarioScore, Score, ledger_folder, score, score_lake
+from quality.score import ledger_folder, score, score_lake
+from quality.score_result import ScenarioScore, Score
 from tests.lake_tables import NOW, Lake, Row, alert, dead_letter, transaction
 from tests.sent_records import malformed, sent, write_ledger
 
