@@ -91,12 +91,13 @@ def up(
     if read_only:
         settings = settings.model_copy(update={"dagster": settings.dagster.model_copy(update={"read_only": True})})
     pipeline = Pipeline(settings)
-    started = time.monotonic()
+    started, left_running = time.monotonic(), False
     try:
         with progress_bar() as bar:
             running = pipeline.start(generator=generator, keep_rules=keep_rules, progress=bar)
         with Live(console=err, refresh_per_second=4, transient=True) as live:
             pipeline.await_healthy(lambda components: live.update(screen.starting(components, since=started)))
+        left_running = detach
         verb = "already runs" if running.was_running else f"is up after {time.monotonic() - started:.0f} s"
         out.print(f"[bold green]The pipeline {verb}.[/]")
         out.print(screen.addresses(running.addresses))
@@ -107,7 +108,7 @@ def up(
     except ComponentFailed:
         raise  # what did start is left for a look at its logs
     except BaseException as reason:  # also a terminal that is gone, and whatever else: a foreground leaves nothing
-        if pipeline.started:
+        if pipeline.started and not left_running:
             if isinstance(reason, Interrupted):
                 with suppress(OSError):
                     err.print("stopping; Ctrl-C again ends everything at once")

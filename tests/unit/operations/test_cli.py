@@ -1,5 +1,6 @@
 """The command line as a user meets it: exit codes, what it prints, and what it refuses. No Kafka and no Flink."""
 
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT, StatePaths
 from contracts.sessions import SESSION_VARIABLE
+from operations import screen
 from operations.cli import main
+from operations.embedded.lifecycle import Pipeline, Running
 from operations.embedded.supervision import Program, Supervisor
 from tests.config_copies import copy_of_config, replaced
 from tests.lake_tables import dead_letter, lake_in
@@ -308,3 +311,25 @@ def test_reset_folder_of_something_else_is_refused(call: Call, state: Path) -> N
     assert answer.code == 1
     assert "not a pipeline's state folder" in answer.err
     assert (state / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(("arguments", "stops"), [(["up", "--detach"], 0), (["up"], 1)])
+def test_up_whose_output_is_cut_off_leaves_a_detached_pipeline_running(
+    call: Call, state: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], stops: int
+) -> None:
+    addresses = Addresses.local(state=StatePaths(state), kafka_port=1, flink_rest_port=1, dagster_port=1)
+    stopped = []
+
+    def start(self: Pipeline, **_: object) -> Running:
+        self.started = True
+        return Running(addresses, was_running=False)
+
+    def cut_off(_: Addresses) -> object:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    monkeypatch.setattr(Pipeline, "start", start)
+    monkeypatch.setattr(Pipeline, "await_healthy", lambda self, watch: None)
+    monkeypatch.setattr(Pipeline, "stop", lambda self, warn: stopped.append(self))
+    monkeypatch.setattr(screen, "addresses", cut_off)
+    assert call(*arguments).code == 1
+    assert len(stopped) == stops
