@@ -37,6 +37,12 @@ class Field:
     description: str
     rules: dict[str, Any]
 
+    @property
+    def json_type(self) -> str:
+        """What it is in JSON, in words: `string`, `string or null`."""
+        declared = self.rules.get("type", "string")
+        return declared if isinstance(declared, str) else " or ".join(declared)
+
 
 @dataclass(frozen=True)
 class Limits:

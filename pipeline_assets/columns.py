@@ -12,7 +12,7 @@ def of_contract(name: ContractName) -> dg.TableSchema:
     """The fields of the messages in a topic, as they travel: JSON types, which are text almost everywhere."""
     return dg.TableSchema(
         [
-            _column(field.name, _json_type(field.rules.get("type", "string")), field.nullable, field.description)
+            _column(field.name, field.json_type, field.nullable, field.description)
             for field in load_contract(name).fields
         ]
     )
@@ -45,7 +45,3 @@ def of_iceberg(schema: Schema) -> dg.TableSchema:
 
 def _column(name: str, kind: str, nullable: bool, description: str) -> dg.TableColumn:
     return dg.TableColumn(name, kind, description, dg.TableColumnConstraints(nullable=nullable))
-
-
-def _json_type(declared: str | list[str]) -> str:
-    return declared if isinstance(declared, str) else " or ".join(declared)

@@ -132,8 +132,12 @@ class Events:
         return _event(state, at, run, Job(NAMESPACE, f"flink.{job}"), inputs, outputs)
 
     def _topic(self, topic: str, kind: type[_Kind]) -> _Kind:
-        fields = load_contract(TOPIC_CONTRACTS[topic]).fields
-        schema = [schema_dataset.SchemaDatasetFacetFields(name=field.name, type="string") for field in fields]
+        schema = [
+            schema_dataset.SchemaDatasetFacetFields(
+                name=field.name, type=field.json_type, description=field.description
+            )
+            for field in load_contract(TOPIC_CONTRACTS[topic]).fields
+        ]
         return kind(self._kafka, topic, facets={"schema": schema_dataset.SchemaDatasetFacet(fields=schema)})
 
     def _read(self, table: str, checks: Sequence[Checked]) -> InputDataset:
