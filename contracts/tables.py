@@ -155,7 +155,7 @@ def sessions() -> Table:
             f"{percent}th percentile of the milliseconds from a record's time in Kafka to {end}, over the last hour.",
             nullable=True,
         )
-        for kind, end in (("alert", "the verdict on it"), ("storage", "its commit"))
+        for kind, end in (("alert", "that of its alert"), ("storage", "its commit"))
         for percent in (50, 95, 99)
     ]
     return Table(

@@ -12,8 +12,6 @@ from pyiceberg.table import Table
 
 from lake.snapshots import SnapshotFacts, snapshots_after
 
-_ALL = 2**63 - 1
-
 
 @dataclass(frozen=True)
 class Expiry:
@@ -42,7 +40,7 @@ def expire(
 
     Raises CommitFailedException where the table changes again and again meanwhile.
     """
-    commits = list(reversed(snapshots_after(table, None, _ALL)))
+    commits = list(reversed(snapshots_after(table, None)))
     kept = max(
         keep,
         sum(commit.committed_at >= older_than for commit in commits),

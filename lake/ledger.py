@@ -18,7 +18,6 @@ from lake.snapshots import SnapshotFacts, snapshots_after
 
 # In the ledger's own snapshots: how far each table is recorded, in one step with the rows that say so.
 _POSITION = "recorded."
-_ALL = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Recorded:
 
 def positions(ledger: Table) -> dict[str, int]:
     """By table, the id of the snapshot that was recorded last; none for a table of which none was."""
-    for commit in reversed(snapshots_after(ledger, None, _ALL)):
+    for commit in reversed(snapshots_after(ledger, None)):
         snapshot = ledger.snapshot_by_id(commit.snapshot_id)
         summary = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
         if found := {name: value for name, value in summary.items() if name.startswith(_POSITION)}:

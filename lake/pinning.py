@@ -12,8 +12,6 @@ from pyiceberg.catalog import Catalog
 from contracts import tables
 from lake.snapshots import SnapshotFacts, snapshots_after
 
-_ALL = 2**63 - 1
-
 
 @dataclass(frozen=True)
 class Pinned:
@@ -29,7 +27,7 @@ def pin(catalog: Catalog, wanted: Iterable[tables.Table]) -> Mapping[str, Pinned
     Where Flink wrote none of them, or where the common one has been forgotten, it is the newest.
     """
     opened = {table.name: catalog.load_table(table.identifier) for table in wanted}
-    histories = {name: list(reversed(snapshots_after(table, None, _ALL))) for name, table in opened.items()}
+    histories = {name: list(reversed(snapshots_after(table, None))) for name, table in opened.items()}
     reached = [_checkpoint(history) for history in histories.values()]
     common = min((checkpoint for checkpoint in reached if checkpoint is not None), default=None)
     return {

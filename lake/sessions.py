@@ -137,7 +137,7 @@ SELECT kafka_partition, kafka_offset, kafka_timestamp FROM transactions
 WHERE processed_at >= $since AND processed_at < $until
 """
 _ALERT_LATENCY = f"""
-SELECT quantile_disc(epoch_ms(detected_at) - epoch_ms(sent.kafka_timestamp), [0.5, 0.95, 0.99])
+SELECT quantile_disc(epoch_ms(alerts.kafka_timestamp) - epoch_ms(sent.kafka_timestamp), [0.5, 0.95, 0.99])
 FROM alerts JOIN ({_SENT}) AS sent
   ON source_partition = sent.kafka_partition AND source_offset = sent.kafka_offset
 WHERE processed_at >= $since AND processed_at < $until

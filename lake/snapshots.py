@@ -41,7 +41,7 @@ class SnapshotFacts:
     after_gap: bool = False
 
 
-def snapshots_after(table: Table, snapshot_id: int | None, limit: int) -> tuple[SnapshotFacts, ...]:
+def snapshots_after(table: Table, snapshot_id: int | None, limit: int | None = None) -> tuple[SnapshotFacts, ...]:
     """The commits after `snapshot_id` (None: all retained ones) up to the current one, oldest first, at most `limit`.
 
     Only the line of ancestors of the current snapshot counts. Where the table was rolled back behind `snapshot_id`,

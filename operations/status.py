@@ -16,7 +16,7 @@ from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from lake.catalog import open_catalog
 from lake.duck import connect
-from lake.snapshots import current_snapshot, newest_stream_commit
+from lake.snapshots import current_snapshot, newest_stream_commit, snapshots_after
 from operations.commits import Patience, find_cause, judge_commits
 from operations.embedded.lifecycle import Pipeline
 from operations.health import Component, Health
@@ -237,8 +237,9 @@ def _table(table: Table, name: str, now: datetime) -> TableStatus:
 
 def _storage_latency(table: Table) -> Latency:
     """Over the newest commits: 12 of them are a minute at the default interval."""
-    newest = sorted(table.snapshots(), key=lambda snapshot: snapshot.timestamp_ms)[-_COMMITS:]
-    chunks = [commit_delays(table, snapshot.snapshot_id, since="kafka_timestamp") for snapshot in newest]
+    # Not those of maintenance, which bring old rows.
+    newest = [commit for commit in snapshots_after(table, None) if not commit.maintenance][-_COMMITS:]
+    chunks = [commit_delays(table, commit.snapshot_id, since="kafka_timestamp") for commit in newest]
     delays = pa.chunked_array(chunks, type=pa.float64())
     if not len(delays):
         return Latency(0, None, None, None)

@@ -201,7 +201,7 @@ def _young_commit(addresses: Addresses, table: tables.Table, partition: int, off
     with open_catalog(addresses) as catalog:
         reached = positions(catalog.load_table(tables.commits().identifier)).get(table.name)
         opened = catalog.load_table(table.identifier)
-        for facts in snapshots_after(opened, reached, 2**63 - 1):
+        for facts in snapshots_after(opened, reached):
             for there, _, first, last in () if facts.maintenance else offsets_added(opened, table, facts):
                 if there == partition and first <= offset <= last:
                     return Commit(

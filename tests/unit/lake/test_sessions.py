@@ -43,7 +43,7 @@ def stored(lake: Lake, sent: datetime) -> Lake:
     lake.append(names.TRANSACTIONS, rows)
     lake.append(names.DEAD_LETTERS, [dead_letter(1, failed_at=judged)])
     alerts = [alert(0), alert(1, rule_id="unusual-hour")]
-    lake.append(names.ALERTS, [{**row, "detected_at": judged, "processed_at": judged} for row in alerts])
+    lake.append(names.ALERTS, [{**row, "kafka_timestamp": judged, "processed_at": judged} for row in alerts])
     return lake
 
 

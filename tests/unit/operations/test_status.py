@@ -1,12 +1,13 @@
 """What `pipeline status` says of the tables, over real ones."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from contracts import names
+from contracts import names, tables
 from contracts.addresses import Addresses
 from contracts.paths import StatePaths
+from lake.compaction import compact
 from operations.status import Latency, take_lake_status
 from tests.lake_tables import NOW, Lake, alert, dead_letter, transaction
 
@@ -50,6 +51,16 @@ def test_take_lake_status_counts_rows_rules_and_reasons_and_measures_latency(lak
     assert found.dead_letters_by_reason == {"malformed_json": 2, "missing_field": 1}
     assert found.alerts_by_rule == {"high-value": 3}
     assert found.alerts_by_severity == {"high": 3}
+
+
+def test_take_lake_status_compaction_is_no_late_commit(lake: Lake) -> None:
+    sent = datetime.now(UTC)
+    for number in range(2):
+        lake.append(names.TRANSACTIONS, [transaction(number, kafka_timestamp=sent)])
+    compact(lake.table(names.TRANSACTIONS), tables.transactions())
+    found = take_lake_status(lake.addresses, now=datetime.now(UTC))
+    assert found
+    assert found.storage_latency.count == 2, "each row once, from when it came"
 
 
 def test_take_lake_status_rows_older_than_five_minutes_are_no_rate(lake: Lake) -> None:

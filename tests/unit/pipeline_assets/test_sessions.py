@@ -46,7 +46,7 @@ def test_sessions_run_counts_and_gives_numbers_to_plot(lake: Lake, session: str)
     rows = [transaction(number, kafka_timestamp=now, processed_at=now) for number in range(2)]
     lake.append(names.TRANSACTIONS, rows)
     lake.append(names.DEAD_LETTERS, [dead_letter(1, failed_at=now)])
-    lake.append(names.ALERTS, [alert(0, detected_at=now, processed_at=now)])
+    lake.append(names.ALERTS, [alert(0, kafka_timestamp=now, processed_at=now)])
     told = counted(lake)
     assert (told["session"], told["state"]) == (session, "running")
     assert (told["records"], told["rejected"], told["alerts"], told["alert_latency_p95_ms"]) == (3, 1, 1, 0)
