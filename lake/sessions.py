@@ -84,7 +84,7 @@ def update(
     if session_id and session_id not in known:
         known[session_id] = Session(session_id, RUNNING, began(session_id), None, now)
     ordered = sorted(known.values(), key=lambda session: session.started_at)
-    session_id = session_id or next((one.session_id for one in reversed(ordered) if one.state == RUNNING), None)
+    session_id = session_id or _newest_open(ordered)
     record(catalog, session=session_id)
     counted = []
     ends = [*(session.started_at for session in ordered[1:]), now]
@@ -109,6 +109,15 @@ def update(
     if counted:
         _write(catalog, counted)
     return tuple(counted)
+
+
+def running(catalog: Catalog) -> str | None:
+    """The newest session that is open, for a process that belongs to none; None where all are closed."""
+    return _newest_open(sorted(read(catalog), key=lambda session: session.started_at))
+
+
+def _newest_open(ordered: Sequence[Session]) -> str | None:
+    return next((session.session_id for session in reversed(ordered) if session.state == RUNNING), None)
 
 
 def read(catalog: Catalog) -> Iterator[Session]:

@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,7 @@ class _Tracer:
     def _stored(self, table: tables.Table, row: dict[str, Any]) -> Stored:
         file = row.pop("filename")
         partition, offset = (row[column] for column in table.position)
-        commit = self._commit(table, partition, offset)
+        commit = self._with_session(self._commit(table, partition, offset))
         return Stored(
             table=table.name,
             position=str(Position(row.get("kafka_topic") or row["topic"], partition, offset)),
@@ -166,6 +166,17 @@ class _Tracer:
             session_id=row["session_id"],
             recorded=True,
         )
+
+    def _with_session(self, commit: Commit | None) -> Commit | None:
+        """The commit with the session that it falls into, where the ledger does not say which."""
+        if commit is None or commit.session_id:
+            return commit
+        moment = f"TIMESTAMPTZ {quote(commit.committed_at.isoformat())}"
+        found = self._ask(
+            f"SELECT session_id FROM {names.SESSIONS} WHERE started_at <= {moment} "
+            f"AND (ended_at IS NULL OR ended_at >= {moment}) ORDER BY started_at DESC LIMIT 1"
+        )
+        return replace(commit, session_id=found[0]["session_id"]) if found else commit
 
     def _checks(self, table: str, since: datetime) -> tuple[CheckRun, ...]:
         """Of Dagster's own storage, as far as it reaches back."""

@@ -8,7 +8,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.lake_tables import NOW
+from tests.lake_tables import NOW, alert, dead_letter
 
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 SCHEMA = pa.schema(
@@ -63,3 +63,19 @@ def write_ledger(folder: Path, rows: Iterable[Mapping[str, object]], *, name: st
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.Table.from_pylist(list(rows), schema=SCHEMA), folder / f"{name}.parquet")
     return folder
+
+
+def refused(number: int, reason: str = "malformed_json", **other: object) -> dict[str, object]:
+    """The dead letter of the record sent as `number`."""
+    return dead_letter(number, partition=number % 2, offset=number // 2, reason_code=reason, **other)
+
+
+def raised(number: int, rule: str = "high-value", **other: object) -> dict[str, object]:
+    """An alert on the record sent as `number`."""
+    place = {"source_partition": number % 2, "source_offset": number // 2, "rule_id": rule}
+    return alert(number, **place | other)
+
+
+def fraud(number: int, incident: int, scenario: str = "velocity_burst", **other: object) -> dict[str, Any]:
+    """A record of an incident."""
+    return sent(number, scenario=scenario, incident=incident, **other)

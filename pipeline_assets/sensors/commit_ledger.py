@@ -12,7 +12,7 @@ from contracts import names
 from contracts.errors import NotRunning
 from contracts.sessions import current_session, versions
 from lake.ledger import record
-from lake.sessions import begin
+from lake.sessions import begin, running
 from pipeline_assets.graph import table_key
 from pipeline_assets.resources import LakeResource
 
@@ -25,7 +25,8 @@ def commit_ledger(lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
         with lake.catalog() as catalog:
             if session:
                 begin(catalog, session, versions(), now=datetime.now(UTC))
-            done = record(catalog, session=session)
+            # Beside the pipeline (`dagster dev`) a commit is of its session all the same.
+            done = record(catalog, session=session or running(catalog))
     except (NotRunning, NoSuchTableError) as error:
         return dg.SkipReason(str(error))
     if not done.commits:

@@ -1,79 +1,19 @@
 """Sending: what the fake producer and librdkafka must both do, and what only the fake can be told to do."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
 import pytest
 from confluent_kafka import KafkaError, Producer
-from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
 from contracts.errors import ComponentFailed, NotRunning
-from generator.circuit import FAILURES, State
-from generator.publisher import Outcome, ProducerLike, Publisher, producer_settings
-from tests.fake_producer import NOBODY, FakePartition, FakeProducer, FakeReport, FakeTopic
+from generator.circuit import FAILURES
+from generator.publisher import Outcome, ProducerLike, producer_settings
+from tests.fake_producer import NOBODY, FakePartition, FakeProducer, FakeTopic
+from tests.publishing import Settled, drain, publisher_of, send
 
-Row = tuple[int, Outcome, int | None, int | None]
 TOO_LARGE = b"x" * 2_000_000
-
-
-@dataclass
-class Settled:
-    """Notes what the publisher told, as rows."""
-
-    rows: list[Row] = field(default_factory=list)
-
-    def __call__(
-        self,
-        sequences: NDArray[np.int64],
-        outcome: Outcome,
-        partitions: NDArray[np.int32] | None,
-        offsets: NDArray[np.int64] | None,
-    ) -> None:
-        assert len(sequences)
-        count = len(sequences)
-        self.rows += zip(
-            sequences.tolist(),
-            [outcome] * count,
-            [None] * count if partitions is None else partitions.tolist(),
-            [None] * count if offsets is None else offsets.tolist(),
-            strict=True,
-        )
-
-    def sorted(self) -> list[Row]:
-        return sorted(self.rows, key=lambda row: row[0])
-
-
-def _publisher(
-    connect: Callable[[dict[str, object]], ProducerLike],
-    settled: Settled,
-    *,
-    servers: str = "localhost:1",
-    room: int = 100_000,
-    stopping: Callable[[], bool] = lambda: False,
-    **more: Any,
-) -> Publisher:
-    settings = {**producer_settings(servers, rate=10), "queue.buffering.max.messages": room}
-    return Publisher(settings, "topic", settle=settled, stopping=stopping, connect=connect, **more)
-
-
-def _send(
-    publisher: Publisher, values: list[bytes | None], *, first: int = 0, partitions: list[int] | None = None
-) -> None:
-    chosen = np.array(partitions if partitions is not None else [0] * len(values), dtype=np.int32)
-    publisher.send(first, [b"key"] * len(values), values, chosen)
-
-
-def _drain(publisher: Publisher) -> None:
-    deadline = time.monotonic() + 20
-    while len(publisher):
-        assert time.monotonic() < deadline, f"{len(publisher)} are still under way"
-        publisher.poll()
-        time.sleep(0.001)
-    publisher.poll()
 
 
 @dataclass
@@ -97,10 +37,10 @@ def world(request: pytest.FixtureRequest, producer: FakeProducer) -> World:
 
 def test_send_delivered_records_are_ok_with_their_place(world: World) -> None:
     settled = Settled()
-    publisher = _publisher(world.connect, settled, servers=world.servers)
-    _send(publisher, [b"0", None, b"2", b"3"], first=5, partitions=[2, 0, 2, 0])
-    _send(publisher, [b"4"], first=9, partitions=[2])
-    _drain(publisher)
+    publisher = publisher_of(world.connect, settled, servers=world.servers)
+    send(publisher, [b"0", None, b"2", b"3"], first=5, partitions=[2, 0, 2, 0])
+    send(publisher, [b"4"], first=9, partitions=[2])
+    drain(publisher)
     assert settled.sorted() == [
         (5, Outcome.OK, 2, 0),
         (6, Outcome.OK, 0, 0),
@@ -113,27 +53,27 @@ def test_send_delivered_records_are_ok_with_their_place(world: World) -> None:
 
 def test_send_full_queue_waits_and_loses_nothing(world: World) -> None:
     settled = Settled()
-    publisher = _publisher(world.connect, settled, servers=world.servers, room=7)
-    _send(publisher, [b"%d" % number for number in range(100)], partitions=[number % 3 for number in range(100)])
-    _drain(publisher)
+    publisher = publisher_of(world.connect, settled, servers=world.servers, room=7)
+    send(publisher, [b"%d" % number for number in range(100)], partitions=[number % 3 for number in range(100)])
+    drain(publisher)
     assert [row[:3] for row in settled.sorted()] == [(number, Outcome.OK, number % 3) for number in range(100)]
     assert [row[3] for row in settled.sorted()] == [number // 3 for number in range(100)]
 
 
 def test_send_full_queue_while_stopping_settles_the_rest_as_failed(world: World) -> None:
     settled = Settled()
-    publisher = _publisher(world.connect, settled, servers=NOBODY, room=3, stopping=lambda: True)
-    _send(publisher, [b"v"] * 5)
+    publisher = publisher_of(world.connect, settled, servers=NOBODY, room=3, stopping=lambda: True)
+    send(publisher, [b"v"] * 5)
     assert settled.rows == [(3, Outcome.FAILED, None, None), (4, Outcome.FAILED, None, None)]
     assert (publisher.counts.sent, publisher.counts.failed, len(publisher)) == (5, 2, 3)
 
 
 def test_send_record_refused_by_the_producer_is_failed_and_the_others_go(world: World) -> None:
     settled = Settled()
-    publisher = _publisher(world.connect, settled, servers=world.servers, room=3)
+    publisher = publisher_of(world.connect, settled, servers=world.servers, room=3)
     with capture_logs() as logs:
-        _send(publisher, [b"0", TOO_LARGE, b"2", b"3", TOO_LARGE, b"5"])
-        _drain(publisher)
+        send(publisher, [b"0", TOO_LARGE, b"2", b"3", TOO_LARGE, b"5"])
+        drain(publisher)
     assert settled.sorted() == [
         (0, Outcome.OK, 0, 0),
         (1, Outcome.FAILED, None, None),
@@ -148,20 +88,20 @@ def test_send_record_refused_by_the_producer_is_failed_and_the_others_go(world: 
 def test_close_broker_away_settles_what_is_left_as_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("generator.publisher._FLUSH_SECONDS", 0.1)
     settled = Settled()
-    publisher = _publisher(world.connect, settled, servers=NOBODY)
-    _send(publisher, [b"same", b"same", None], partitions=[0, 0, 1])
+    publisher = publisher_of(world.connect, settled, servers=NOBODY)
+    send(publisher, [b"same", b"same", None], partitions=[0, 0, 1])
     publisher.close()
     assert settled.sorted() == [(number, Outcome.UNKNOWN, None, None) for number in range(3)]
     assert publisher.counts.unknown == 3
 
 
 def test_partitions_broker_answers_is_their_number(world: World) -> None:
-    assert _publisher(world.connect, Settled(), servers=world.servers).partitions() == 4
+    assert publisher_of(world.connect, Settled(), servers=world.servers).partitions() == 4
 
 
 def test_partitions_broker_away_is_none(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("generator.publisher._METADATA_SECONDS", 0.1)
-    assert _publisher(world.connect, Settled(), servers=NOBODY).partitions() is None
+    assert publisher_of(world.connect, Settled(), servers=NOBODY).partitions() is None
 
 
 # What only the fake can be told to do.
@@ -180,102 +120,12 @@ def test_send_error_outcome_says_whether_the_record_may_be_in_the_log(
 ) -> None:
     settled = Settled()
     producer.answer = lambda number: KafkaError(code)
-    _send(_publisher(producer.connect, settled), [b"1"])
+    send(publisher_of(producer.connect, settled), [b"1"])
     assert settled.rows == [(0, outcome, None, None)]
 
 
-def test_send_failure_among_successes_is_told_apart_by_its_bytes(producer: FakeProducer) -> None:
-    settled = Settled()
-    producer.answer = lambda number: KafkaError(KafkaError.INVALID_RECORD) if number in (2, 5) else None
-    _send(_publisher(producer.connect, settled), [b"a", b"b", b"c", b"a", b"b", None])
-    assert settled.sorted() == [
-        (0, Outcome.OK, 0, 0),
-        (1, Outcome.OK, 0, 1),
-        (2, Outcome.FAILED, None, None),
-        (3, Outcome.OK, 0, 2),
-        (4, Outcome.OK, 0, 3),
-        (5, Outcome.FAILED, None, None),
-    ]
-
-
-def test_send_failures_reported_before_the_records_ahead_of_them_leave_those_their_turn(producer: FakeProducer) -> None:
-    settled = Settled()
-    producer.away = True
-    publisher = _publisher(producer.connect, settled)
-    _send(publisher, [b"a", b"b"])
-    _send(publisher, [b"c", b"d"], first=2)
-    ((_, on_delivery), *_) = producer._waiting
-    on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), producer.report(2))
-    publisher.poll()
-    assert settled.rows == [(2, Outcome.UNKNOWN, None, None)]
-    for number, offset in ((0, 7), (1, 8), (3, 9)):
-        on_delivery(None, producer.report(number, offset=offset))
-    publisher.poll()
-    assert settled.rows[1:] == [(0, Outcome.OK, 0, 7), (1, Outcome.OK, 0, 8), (3, Outcome.OK, 0, 9)]
-
-
-def test_send_acknowledged_without_a_place_is_ok_at_minus_one(producer: FakeProducer) -> None:
-    settled = Settled()
-    producer.away = True
-    publisher = _publisher(producer.connect, settled)
-    _send(publisher, [b"a", b"b"])
-    ((_, on_delivery), *_) = producer._waiting
-    on_delivery(None, producer.report(0, offset=None))
-    on_delivery(None, producer.report(1, offset=4))
-    publisher.poll()
-    assert settled.rows == [(0, Outcome.OK, 0, -1), (1, Outcome.OK, 0, 4)]
-
-
-@pytest.mark.parametrize(
-    ("reports", "what"),
-    [
-        ([(None, b"b", 0)], "another record than the one whose turn it is"),
-        ([(None, b"a", 3), (None, b"b", 3)], "offsets do not ascend"),
-        ([(None, b"a", 3), (None, b"b", 2)], "offsets do not ascend"),
-        ([(None, b"a", 3), (None, b"b", 4), (None, b"b", 5)], "more records were reported than sent"),
-        ([(KafkaError(KafkaError._MSG_TIMED_OUT), b"z", None)], "not under way"),
-    ],
-)
-def test_poll_reports_out_of_order_raise(
-    producer: FakeProducer, reports: list[tuple[KafkaError | None, bytes, int | None]], what: str
-) -> None:
-    producer.away = True
-    publisher = _publisher(producer.connect, Settled())
-    _send(publisher, [b"a", b"b"])
-    ((_, on_delivery), *_) = producer._waiting
-    for error, value, offset in reports:
-        on_delivery(error, FakeReport(b"key", value, offset))
-    with pytest.raises(ComponentFailed, match=what):
-        publisher.poll()
-
-
-def test_poll_offset_below_that_of_an_earlier_poll_raises(producer: FakeProducer) -> None:
-    producer.away = True
-    publisher = _publisher(producer.connect, Settled())
-    _send(publisher, [b"a", b"b"])
-    ((_, on_delivery), *_) = producer._waiting
-    on_delivery(None, producer.report(0, offset=3))
-    publisher.poll()
-    on_delivery(None, producer.report(1, offset=3))
-    with pytest.raises(ComponentFailed, match="offsets do not ascend"):
-        publisher.poll()
-
-
-def test_close_purge_of_a_hundred_thousand_takes_seconds_at_most(producer: FakeProducer) -> None:
-    settled = Settled()
-    producer.away = True
-    publisher = _publisher(producer.connect, settled)
-    for first in range(0, 100_000, 500):
-        _send(publisher, [b"%d" % number for number in range(first, first + 500)], first=first)
-    started = time.monotonic()
-    publisher.close()
-    assert time.monotonic() - started < 5
-    assert settled.rows == [(number, Outcome.UNKNOWN, None, None) for number in range(100_000)]
-    assert publisher.circuit.state is State.CLOSED, "a purge tells nothing about the broker"
-
-
 def test_poll_after_a_fatal_error_raises(producer: FakeProducer) -> None:
-    publisher = _publisher(producer.connect, Settled())
+    publisher = publisher_of(producer.connect, Settled())
     producer.settings["error_cb"](KafkaError(KafkaError._FATAL, "lost its place", fatal=True))
     with pytest.raises(ComponentFailed, match="lost its place"):
         publisher.poll()
@@ -285,7 +135,7 @@ def test_send_fatal_refusal_settles_the_record_and_raises(producer: FakeProducer
     settled = Settled()
     producer.refuses = lambda value: KafkaError(KafkaError._FATAL, "fenced", fatal=True)
     with pytest.raises(ComponentFailed, match="fenced"):
-        _send(_publisher(producer.connect, settled), [b"v"])
+        send(publisher_of(producer.connect, settled), [b"v"])
     assert settled.rows == [(0, Outcome.FAILED, None, None)]
 
 
@@ -297,7 +147,7 @@ def test_send_waiting_for_room_calls_back(producer: FakeProducer) -> None:
         calls += 1
         producer.away = calls < 3
 
-    _send(_publisher(producer.connect, Settled(), room=3, waiting=waiting), [b"v"] * 5)
+    send(publisher_of(producer.connect, Settled(), room=3, waiting=waiting), [b"v"] * 5)
     assert calls == 4, "three waits without a delivery, and the one that brought it"
 
 
@@ -313,12 +163,12 @@ def test_producer_settings_low_rate_waits_less_for_company() -> None:
 def test_partitions_topic_that_cannot_be_used_raises(producer: FakeProducer, code: int, error: type[Exception]) -> None:
     producer.topic = FakeTopic({}, KafkaError(code))
     with pytest.raises(error, match="topic"):
-        _publisher(producer.connect, Settled()).partitions()
+        publisher_of(producer.connect, Settled()).partitions()
 
 
 def test_partitions_leader_is_not_elected_yet_is_none(producer: FakeProducer) -> None:
     producer.topic = FakeTopic({}, KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
-    assert _publisher(producer.connect, Settled()).partitions() is None
+    assert publisher_of(producer.connect, Settled()).partitions() is None
 
 
 class Clock:
@@ -330,7 +180,7 @@ class Clock:
 
 def test_circuit_all_brokers_down_opens_and_a_probe_closes_it(producer: FakeProducer) -> None:
     clock = Clock()
-    publisher = _publisher(producer.connect, Settled(), clock=clock)
+    publisher = publisher_of(producer.connect, Settled(), clock=clock)
     with capture_logs() as logs:
         producer.away = True
         for _ in range(3):
@@ -353,25 +203,25 @@ def test_circuit_all_brokers_down_opens_and_a_probe_closes_it(producer: FakeProd
 
 def test_circuit_failures_in_a_row_open_it_and_a_success_between_them_does_not(producer: FakeProducer) -> None:
     producer.answer = lambda number: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    publisher = _publisher(producer.connect, Settled())
-    _send(publisher, [b"v"] * (FAILURES - 1))
+    publisher = publisher_of(producer.connect, Settled())
+    send(publisher, [b"v"] * (FAILURES - 1))
     producer.answer = lambda number: None
-    _send(publisher, [b"v"], first=1000)
+    send(publisher, [b"v"], first=1000)
     producer.answer = lambda number: KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
-    _send(publisher, [b"v"] * (FAILURES - 1), first=2000)
+    send(publisher, [b"v"] * (FAILURES - 1), first=2000)
     assert publisher.circuit.allows()
-    _send(publisher, [b"v"], first=3000)
+    send(publisher, [b"v"], first=3000)
     assert not publisher.circuit.allows()
     assert "authorization" in publisher.circuit.reason.lower()
 
 
 def test_circuit_broker_that_keeps_silent_opens_it(producer: FakeProducer) -> None:
     clock = Clock()
-    publisher = _publisher(producer.connect, Settled(), clock=clock)
+    publisher = publisher_of(producer.connect, Settled(), clock=clock)
     clock.now = 100
     publisher.poll()
     producer.away = True
-    _send(publisher, [b"v"])
+    send(publisher, [b"v"])
     clock.now = 120
     publisher.poll()
     assert publisher.circuit.allows()

@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 from contracts import names, tables
 from contracts.errors import NotRunning, QueryError
 from contracts.paths import PROJECT, StatePaths
+from contracts.sessions import began, new_session
 from lake.compaction import compact
 from lake.expiry import expire
 from lake.ledger import record
+from lake.sessions import begin
 from operations.cli import app
 from operations.tracing import trace
 from pipeline_assets.graph import table_key
@@ -51,6 +53,18 @@ def test_trace_transaction_not_in_the_ledger_yet_is_found_in_the_tables_history(
     assert row.commit is not None
     assert (row.commit.snapshot_id, row.commit.recorded) == (str(snapshot), False)
     assert (row.commit.flink_job_id, row.commit.flink_checkpoint_id) == ("f00d", 17)
+
+
+def test_trace_commit_that_no_ledger_knows_yet_is_of_the_session_it_falls_into(lake: Lake) -> None:
+    now = datetime.now(UTC)
+    for minutes in (20, 10):
+        begin(lake.catalog, new_session(now - timedelta(minutes=minutes)), {}, now=now)
+    later = new_session(now + timedelta(minutes=10))
+    begin(lake.catalog, later, {}, now=now)
+    lake.append(names.TRANSACTIONS, [transaction(0)])
+    (row,) = trace(lake.addresses, id_of(0)).rows
+    assert row.commit is not None
+    assert began(row.commit.session_id or "") == (now - timedelta(minutes=10)).replace(microsecond=0)
 
 
 def test_trace_after_compaction_and_expiry_still_names_the_commit_that_brought_it(lake: Lake, snapshot: int) -> None:

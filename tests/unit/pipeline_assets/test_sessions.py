@@ -41,6 +41,17 @@ def test_commit_ledger_sensor_begins_the_row_of_its_session(lake: Lake, session:
     assert (row.session_id, row.state, row.versions) == (session, "running", versions())
 
 
+def test_commit_ledger_sensor_outside_of_the_pipeline_records_for_the_running_session(
+    lake: Lake, session: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = {"lake": LakeResource(state=str(lake.state))}
+    commit_ledger(dg.build_sensor_context(resources=context))
+    monkeypatch.delenv(SESSION_VARIABLE)
+    lake.append(names.TRANSACTIONS, [transaction(0)])
+    commit_ledger(dg.build_sensor_context(resources=context))
+    assert lake.table(names.COMMITS).scan().to_arrow()["session_id"].to_pylist() == [session]
+
+
 def test_sessions_run_counts_and_gives_numbers_to_plot(lake: Lake, session: str) -> None:
     now = datetime.now(UTC)
     rows = [transaction(number, kafka_timestamp=now, processed_at=now) for number in range(2)]
