@@ -106,7 +106,7 @@ def send_traffic(
         waiting=lambda: report.tick(),
     )
     own = health.with_stem(f"{health.stem}-{shard.number}") if shard.number else health
-    report = HealthFile(own, publisher, wanted_rate=rate)
+    report = HealthFile(own, publisher, wanted_rate=rate, refused_edit=lambda: watch.refused)
     _log.info(
         "started",
         seed=order.seed,

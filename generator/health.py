@@ -29,7 +29,7 @@ class Reading:
     `state` is the circuit's (closed, open, half_open), `since` from when on it is closed or is not, `reason` why it
     opened last (empty: never). `sent`, `ok`, `failed` and `unknown` count this run's records, `under_way` those without
     an outcome yet. `rate_per_second` is of the records sent in the last 10 s, `wanted_rate_per_second` the configured
-    one (0: as fast as possible).
+    one (0: as fast as possible). `refused_edit` is why the newest edit of the configuration is not in force (empty: it is).
     """
 
     at: str
@@ -43,6 +43,7 @@ class Reading:
     rate_per_second: float
     wanted_rate_per_second: float
     reason: str
+    refused_edit: str
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
@@ -67,7 +68,8 @@ class Reading:
 class HealthFile:
     """Writes `path` for one publisher: at once, at `tick` once a second, at each transition of the circuit, at `close`.
 
-    `clock` counts seconds; `now` is the time of day, aware UTC.
+    `refused_edit` tells why an edit of the configuration is not in force, if it is not. `clock` counts seconds; `now` is
+    the time of day, aware UTC.
     """
 
     def __init__(
@@ -76,11 +78,12 @@ class HealthFile:
         publisher: Publisher,
         *,
         wanted_rate: float,
+        refused_edit: Callable[[], str] = lambda: "",
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._path, self._publisher, self._wanted_rate = path, publisher, wanted_rate
-        self._clock, self._now = clock, now
+        self._refused_edit, self._clock, self._now = refused_edit, clock, now
         self._refused = False
         self._written_at = 0.0
         # When, and how many records were sent by then; the oldest is just beyond the span of the rate.
@@ -125,6 +128,7 @@ class HealthFile:
             rate_per_second=round(self._rate(counts.sent), 2),
             wanted_rate_per_second=self._wanted_rate,
             reason=circuit.reason,
+            refused_edit=self._refused_edit(),
         )
 
     def _rate(self, sent: int) -> float:

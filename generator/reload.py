@@ -22,7 +22,7 @@ AT_START = ("seed", "accounts", "merchants_per_country", "disturbances.clock_ske
 class ConfigWatch:
     """Reads the file at `path` by `load`: at once, and again whenever it has changed, while it is entered.
 
-    `current` is what is in force. Raises what `load` raises the first time.
+    `current` is what is in force, `refused` why the newest edit is not (empty: it is). Raises what `load` raises the first time.
     """
 
     def __init__(self, path: Path, load: Callable[[], GeneratorConfig]) -> None:
@@ -30,6 +30,7 @@ class ConfigWatch:
         # Before the reading: an edit between the two is then read twice, and never missed.
         self._seen = self._signature()
         self.current = load()
+        self.refused = ""
         # Put in by one thread and taken out by another, each in one step.
         self._new: deque[GeneratorConfig] = deque(maxlen=1)
         self._end = threading.Event()
@@ -59,8 +60,10 @@ class ConfigWatch:
         try:
             read = self._load()
         except ConfigError as error:
-            _log.error("config_refused", reason=str(error), in_force="the configuration from before the edit")
+            self.refused = str(error)
+            _log.error("config_refused", reason=self.refused, in_force="the configuration from before the edit")
             return
+        self.refused = ""
         changed = [name for name in type(read).model_fields if getattr(read, name) != getattr(self.current, name)]
         if changed:
             waiting = [name for name in AT_START if attrgetter(name)(read) != attrgetter(name)(self.current)]

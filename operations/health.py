@@ -179,7 +179,8 @@ def _generator(word: Path, up_seconds: int, now: datetime) -> Verdict:
     if age > _SILENT_SECONDS:
         return Verdict(Health.UNHEALTHY, f"silent for {age:.0f} s; see: pipeline logs {names.GENERATOR}")
     if reading.state == State.CLOSED:
-        return Verdict(Health.HEALTHY, f"circuit closed, {reading.rate_per_second:,.1f}/s")
+        refused = f"; an edit is not in force: {reading.refused_edit}" if reading.refused_edit else ""
+        return Verdict(Health.HEALTHY, f"circuit closed, {reading.rate_per_second:,.1f}/s{refused}")
     seconds = max(0.0, (now - reading.changed_at).total_seconds())
     state = reading.state.replace("_", " ")
     detail = f"circuit {state} for {seconds:.0f} s, {reading.under_way:,} records wait: {reading.reason}"

@@ -65,6 +65,7 @@ def test_health_file_is_written_at_once_and_says_everything(tmp_path: Path, publ
         "rate_per_second": 0.0,
         "wanted_rate_per_second": 10.0,
         "reason": "",
+        "refused_edit": "",
     }
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["health.json"]
 

@@ -51,6 +51,10 @@ def test_look_broken_edit_is_refused_with_its_line_and_the_old_stays(tmp_path: P
     (line,) = logs
     assert (line["event"], line["log_level"]) == ("config_refused", "error")
     assert f"{path}:2: fraud_percent" in line["reason"]
+    assert watch.refused == line["reason"]
+    path.write_text("fraud_percent: 1\n")
+    watch.look()
+    assert watch.refused == ""
 
 
 def test_look_says_what_changed_and_what_waits_for_the_next_start(tmp_path: Path) -> None:

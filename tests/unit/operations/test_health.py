@@ -186,7 +186,7 @@ def test_judge_process_without_a_probe_is_healthy_while_it_runs(state: str, expe
 
 WORD = Reading(
     at="", state="closed", since="", sent=120, ok=100, failed=0, unknown=0, under_way=20, rate_per_second=1234.56,
-    wanted_rate_per_second=10.0, reason="",
+    wanted_rate_per_second=10.0, reason="", refused_edit="",
 )  # fmt: skip
 
 
@@ -194,6 +194,12 @@ WORD = Reading(
     ("word", "age", "up_seconds", "expected"),
     [
         (WORD, 2, 60, (Health.HEALTHY, "circuit closed, 1,234.6/s")),
+        (
+            replace(WORD, refused_edit="generator.yaml:2: fraud_percent ..."),
+            2,
+            60,
+            (Health.HEALTHY, "circuit closed, 1,234.6/s; an edit is not in force: generator.yaml:2: fraud_percent ..."),
+        ),
         (
             replace(WORD, state="open", reason="1/1 brokers are down"),
             2,
