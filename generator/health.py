@@ -29,7 +29,8 @@ class Reading:
     `state` is the circuit's (closed, open, half_open), `since` from when on it is closed or is not, `reason` why it
     opened last (empty: never). `sent`, `ok`, `failed` and `unknown` count this run's records, `under_way` those without
     an outcome yet. `rate_per_second` is of the records sent in the last 10 s, `wanted_rate_per_second` the configured
-    one (0: as fast as possible). `refused_edit` is why the newest edit of the configuration is not in force (empty: it is).
+    one (0: as fast as possible). `refused_edit` is why the newest edit of the configuration is not in force; empty
+    where it is.
     """
 
     at: str
@@ -68,8 +69,8 @@ class Reading:
 class HealthFile:
     """Writes `path` for one publisher: at once, at `tick` once a second, at each transition of the circuit, at `close`.
 
-    `refused_edit` tells why an edit of the configuration is not in force, if it is not. `clock` counts seconds; `now` is
-    the time of day, aware UTC.
+    `refused_edit` tells why the newest edit of the configuration is not in force, if it is not. `clock` counts seconds;
+    `now` is the time of day, aware UTC.
     """
 
     def __init__(

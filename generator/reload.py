@@ -22,7 +22,8 @@ AT_START = ("seed", "accounts", "merchants_per_country", "disturbances.clock_ske
 class ConfigWatch:
     """Reads the file at `path` by `load`: at once, and again whenever it has changed, while it is entered.
 
-    `current` is what is in force, `refused` why the newest edit is not (empty: it is). Raises what `load` raises the first time.
+    `current` is what is in force, `refused` why the newest edit is not (empty: it is). Raises what `load` raises the
+    first time.
     """
 
     def __init__(self, path: Path, load: Callable[[], GeneratorConfig]) -> None:

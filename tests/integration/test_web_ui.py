@@ -51,7 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def test_lineage_graph_shows_the_stream_from_the_generator_to_the_reports(url: str, tmp_path: Path) -> None:
-    # The page draws only the nodes that are in view, and makes none smaller than it can be read: the whole graph is tall.
+    # The page draws only the nodes that are in view, and none smaller than it can be read: the whole graph is tall.
     with browser(url, width=2400, height=3000) as ui:
         ui.lineage(("traffic", "stream", "lake", "reports"))
         ui.sees("Global asset lineage", "generator", "transactions_raw", "alerting", "lakehouse", "transactions")

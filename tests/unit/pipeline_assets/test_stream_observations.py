@@ -185,7 +185,7 @@ def test_read_health_file_of_the_generator_is_what_it_wrote(tmp_path: Path) -> N
     path = tmp_path / "health.json"
     assert read_health(path) is None
     now = datetime.now(UTC)
-    written = Reading(now.isoformat(), "closed", now.isoformat(), 10, 8, 1, 0, 1, 9.5, 10.0, "")
+    written = Reading(now.isoformat(), "closed", now.isoformat(), 10, 8, 1, 0, 1, 9.5, 10.0, "", "")
     path.write_text(json.dumps(asdict(written)), encoding="utf-8")
     found = read_health(path)
     assert found is not None
