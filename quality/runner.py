@@ -150,7 +150,7 @@ def _outcome(expected: Expectation, result: ExpectationValidationResult, rows: i
         critical=expected.critical,
         passed=bool(result.success),
         rows=rows,
-        # UnexpectedRowsExpectation calls its count `observed_value`.
+        # An expectation of rows calls its count `observed_value`.
         unexpected=details.get("unexpected_count", details.get("observed_value")),
         examples=tuple(dict.fromkeys(str(value) for value in details.get("partial_unexpected_list", ())))[:_EXAMPLES],
     )

@@ -23,7 +23,8 @@ _CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx512m"
 # Wherever both want a core, the control plane yields to the tables, and these to the alerts.
 _CONTROL_PLANE_NICE = 10
 # Of glibc: Dagster's processes have some 25 threads, each of which would get an arena of its own. 20 MB of 496 less.
-_FEW_ARENAS = "MALLOC_ARENA_MAX=2"
+# Of Arrow: its own allocator keeps what was freed.
+_LITTLE_MEMORY = ("MALLOC_ARENA_MAX=2", "ARROW_DEFAULT_MEMORY_POOL=system")
 _TASKMANAGER_NICE = {names.ALERTING_JOB: 0, names.LAKEHOUSE_JOB: 5}
 READ_ONLY_VARIABLE = "PIPELINE_DAGSTER__READ_ONLY"
 # What takes seconds to start also takes seconds to fail; started again at once each time, it would hold a core.
@@ -91,7 +92,7 @@ class Stack:
         def dagster(name: str, *command: str) -> Program:
             return Program(
                 name,
-                ("env", _FEW_ARENAS, *command, "--log-format", "json"),
+                ("env", *_LITTLE_MEMORY, *command, "--log-format", "json"),
                 nice=_CONTROL_PLANE_NICE,
                 start_seconds=_START_SECONDS,
             )
