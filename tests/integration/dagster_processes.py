@@ -32,20 +32,24 @@ def control_plane(lake: Lake, *, read_only: bool = False) -> Iterator[str]:
     }
     # Daemon and webserver would each make the databases, at once: `pipeline up` makes them first too.
     subprocess.run([sys.executable, "-m", "operations.embedded.storage"], cwd=PROJECT, env=environment, check=True)
+    processes: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
+        stack.callback(_end, processes)
         for program in Stack(settings, ports, "test", generator=False).control_plane():
             log = stack.enter_context((paths.logs / f"{program.name}.log").open("wb"))
-            process = subprocess.Popen(
-                program.command, cwd=PROJECT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            processes.append(
+                subprocess.Popen(program.command, cwd=PROJECT, env=environment, stdout=log, stderr=subprocess.STDOUT)
             )
-            stack.callback(_end, process)
         yield f"http://127.0.0.1:{ports.dagster}"
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(15)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def _end(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """All at once, as the supervisor does: each waits for the others' connections otherwise."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
