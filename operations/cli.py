@@ -20,7 +20,7 @@ from rich.markup import escape
 
 from contracts.errors import ComponentFailed, NotRunning, PipelineError
 from contracts.paths import StatePaths
-from operations import cli_dead_letters, cli_lineage, cli_rules
+from operations import cli_dead_letters, cli_doctor, cli_lineage, cli_rules
 from operations.signals import Interrupted, raise_interrupted
 
 # Everything else is imported by the command that needs it: Kafka, Iceberg and DuckDB take seconds, `pipeline env` none.
@@ -38,6 +38,7 @@ app = typer.Typer(
 )  # fmt: skip
 app.add_typer(cli_rules.app, name="rules")
 app.add_typer(cli_dead_letters.app, name="dead-letters")
+app.command()(cli_doctor.doctor)
 app.command()(cli_lineage.trace)
 app.command()(cli_lineage.explain)
 app.command()(cli_lineage.sessions)

@@ -29,7 +29,26 @@ class Ports:
 
 def choose_ports(settings: Settings) -> Ports:
     """The configured ports, with free ones in place of 0. Raises PortTaken for the first that is in use."""
-    wishes = {
+    # All are held until all are chosen, so that no two get the same free one.
+    with ExitStack() as held:
+        return Ports(**{name: _hold(held, *wish) for name, wish in _wishes(settings).items()})
+
+
+def taken_ports(settings: Settings) -> tuple[PortTaken, ...]:
+    """For each configured port that is in use, what choosing it would raise."""
+    taken = []
+    for wish in _wishes(settings).values():
+        try:
+            with ExitStack() as held:
+                _hold(held, *wish)
+        except PortTaken as error:
+            taken.append(error)
+    return tuple(taken)
+
+
+def _wishes(settings: Settings) -> dict[str, tuple[int, str, str]]:
+    """By port: the one configured, what it is for, and the variable that chooses it."""
+    return {
         "kafka": (settings.kafka.port, "Kafka", "PIPELINE_KAFKA__PORT"),
         "kafka_controller": (settings.kafka.controller_port, "Kafka controller", "PIPELINE_KAFKA__CONTROLLER_PORT"),
         "flink_rest": (settings.flink.rest_port, "Flink web UI", "PIPELINE_FLINK__REST_PORT"),
@@ -37,9 +56,6 @@ def choose_ports(settings: Settings) -> Ports:
         "dagster": (settings.dagster.port, "Dagster web UI", "PIPELINE_DAGSTER__PORT"),
         "dagster_code": (settings.dagster.code_port, "Dagster code server", "PIPELINE_DAGSTER__CODE_PORT"),
     }
-    # All are held until all are chosen, so that no two get the same free one.
-    with ExitStack() as held:
-        return Ports(**{name: _hold(held, *wish) for name, wish in wishes.items()})
 
 
 def free_ports(count: int) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,7 +89,7 @@ def test_wrong_usage_exits_with_2(call: Call, arguments: list[str]) -> None:
 
 def test_help_names_every_command(call: Call) -> None:
     text = call("--help").out
-    for command in ("up", "down", "status", "query", "logs", "reset", "fetch", "env"):
+    for command in ("up", "down", "status", "query", "logs", "reset", "fetch", "env", "doctor"):
         assert f" {command} " in text
 
 
@@ -102,6 +103,16 @@ def test_commands_that_need_a_pipeline_exit_with_3_and_say_how_to_start_one(
     assert (answer.code, answer.out) == (3, "")
     assert "pipeline up" in answer.err
     assert not state.exists()
+
+
+def test_doctor_shows_every_finding_and_exits_as_up_would(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        monkeypatch.setenv("PIPELINE_DAGSTER__PORT", str(held.getsockname()[1]))
+        shown, listed = call("doctor"), call("doctor", "--json")
+    assert (shown.code, listed.code) == (5, 5)
+    assert "✖ ports " in shown.out
+    assert "● Java " in shown.out
+    assert {finding["what"]: finding["verdict"] for finding in json.loads(listed.out)}["ports"] == "bad"
 
 
 def test_down_where_nothing_runs_is_a_success_and_makes_no_folder(call: Call, state: Path) -> None:
