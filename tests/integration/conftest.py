@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,9 @@ def command_line(state: Path, **settings: str) -> CommandLine:
     return CommandLine(state, {**inherited, **kept, **_FREE_PORTS, **_SOON, "PIPELINE_STATE": str(state), **settings})
 
 
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """A pipeline that runs without its generator; ended after the module's last test."""
+@contextmanager
+def running_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A pipeline that runs without its generator; when it has been ended, none of its processes is left."""
     # A blank in the path: every part must bear one.
     command = command_line(tmp_path_factory.mktemp("a pipeline").resolve())
     try:
@@ -89,3 +90,10 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         command("down", check=False)
         left = command.survivors()
     assert not left, f"processes outlived `pipeline down`: {left}"
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
+    """A pipeline of the module's own."""
+    with running_pipeline(tmp_path_factory) as command:
+        yield command

@@ -1,6 +1,6 @@
 """Repairing and replaying with real parts: one row for each refused record, pointing back to it, whatever is cut off.
 
-One pipeline serves the tests in order; each repairs records of its own.
+Each test repairs records of its own.
 """
 
 import json
