@@ -23,12 +23,20 @@ _SETTLE_MS = 4_000
 def main() -> None:
     """Writes every picture. Raises NotRunning where no pipeline was started."""
     url = Addresses.read(load_settings().paths.root).dagster_url
-    pictures: dict[str, Callable[[WebUi], None]] = {
-        "dagster-lineage": lambda ui: ui.lineage(_GROUPS),
-        "dagster-table": lambda ui: ui.asset("lake", "transactions"),
-        "dagster-checks": lambda ui: ui.asset("lake", "transactions", view="checks&checkDetail=validity"),
-    }
-    with browser(url, width=1800, height=1000) as ui:
+    # The graph is drawn no smaller than it can be read: what is out of the window is not in the picture.
+    _take(url, 1400, {"dagster-lineage": lambda ui: ui.lineage(_GROUPS)})
+    _take(
+        url,
+        1000,
+        {
+            "dagster-table": lambda ui: ui.asset("lake", "transactions"),
+            "dagster-checks": lambda ui: ui.asset("lake", "transactions", view="checks&checkDetail=validity"),
+        },
+    )
+
+
+def _take(url: str, height: int, pictures: dict[str, Callable[[WebUi], None]]) -> None:
+    with browser(url, width=1800, height=height) as ui:
         for name, look in pictures.items():
             look(ui)
             # What was loaded still moves to its place, and nothing in the page tells when it is there.
