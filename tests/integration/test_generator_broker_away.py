@@ -28,7 +28,7 @@ from operations.ports import free_ports
 from operations.topics import create_topics
 
 # Enough for several probes; 600 holds as well, for a run by hand: GENERATOR_AWAY_SECONDS=600.
-AWAY_SECONDS = float(os.environ.get("GENERATOR_AWAY_SECONDS", "20"))
+AWAY_SECONDS = float(os.environ.get("GENERATOR_AWAY_SECONDS", "12"))
 RATE = 2_000
 # The interpreter with numpy and pyarrow, and a full queue of 100,000 records here and in librdkafka: 250 MB at most.
 MEMORY_MB = 500

@@ -102,8 +102,8 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     pipeline: CommandLine, edited: Edited, tmp_path: Path
 ) -> None:
     job = _job_ids(edited)[names.LAKEHOUSE_JOB]
-    sender = accounting.send(pipeline, seed=11, limit=_RATE * 75, rate=_RATE, ledger=tmp_path)
-    # Fraud comes when it comes: without an alert of the old version there would be nothing to compare.
+    sender = accounting.send(pipeline, seed=11, limit=_RATE * 240, rate=_RATE, ledger=tmp_path)
+    # Fraud comes when it comes: without an alert of each version there would be nothing to compare.
     accounting.eventually(lambda: _rapid(_stored(pipeline)), "no burst was noticed", seconds=60)
     replaced(edited.rules, 'id: rapid-activity\n    version: "1"', 'id: rapid-activity\n    version: "2"')
     check = edited.command("rules", "check")
@@ -113,7 +113,11 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     started = time.monotonic()
     edited.command("rules", "deploy")
     took = time.monotonic() - started
-    assert sender.wait(timeout=180) == 0
+    accounting.eventually(
+        lambda: "2" in _rapid(_stored(pipeline)), "no burst was noticed by the new rules", seconds=120
+    )
+    sender.terminate()
+    assert sender.wait(timeout=30) == 0
     assert took < 60, "15 s on two idle cores"  # what it takes is measured by benchmarks/latency.py
     accounting.await_fates(pipeline, accounting.written(pipeline))
 
