@@ -27,7 +27,7 @@ Verdict = Literal["good", "doubtful", "bad"]
 
 # At 10,000 records a second all processes together had 2.6 GB (benchmarks/latency.py), a run of Dagster 0.4 more.
 _MEMORY_NEEDED, _MEMORY_ADVISED = 2 * 2**30, 3 * 2**30
-# Kafka alone may keep 2 GB a partition, Flink refuses a checkpoint that does not fit.
+# Below the first nothing runs for long. The log alone may by default take 2 GiB a partition.
 _DISK_NEEDED, _DISK_ADVISED = 2**30, 10 * 2**30
 _CPUS_ADVISED = 2
 # File systems round times, and a file may be written while we look.
@@ -62,6 +62,13 @@ class Machine:
         return cls(memory, shutil.disk_usage(there).free, os.cpu_count() or 1, datetime.now(UTC))
 
 
+@dataclass(frozen=True)
+class _Doubt:
+    """It will run, but perhaps not well."""
+
+    said: str
+
+
 def examine(settings: Settings, machine: Machine) -> tuple[Finding, ...]:
     """Everything that a start needs, in the order in which a start meets it."""
     running = Supervisor(settings.paths).is_running()
@@ -72,7 +79,7 @@ def examine(settings: Settings, machine: Machine) -> tuple[Finding, ...]:
         "jars": _jars,
         "ports": lambda: _ports(settings, running=running),
         "memory": lambda: _memory(machine, running=running),
-        "disk": lambda: _disk(machine, settings.paths.root),
+        "disk": lambda: _disk(machine, settings),
         "processors": lambda: _processors(machine),
         "clock": lambda: _clock(machine, settings.paths.root),
         "state folder": lambda: _state_folder(settings.paths.root),
@@ -80,14 +87,7 @@ def examine(settings: Settings, machine: Machine) -> tuple[Finding, ...]:
     return tuple(_finding(what, look) for what, look in looks.items())
 
 
-@dataclass(frozen=True)
-class _Doubt:
-    """It will run, but perhaps not well."""
-
-    said: str
-
-
-def _finding(what: str, look: "Callable[[], str | _Doubt]") -> Finding:
+def _finding(what: str, look: Callable[[], str | _Doubt]) -> Finding:
     try:
         said = look()
     except PipelineError as error:
@@ -109,9 +109,10 @@ def _java() -> str:
     return f"{found.version} ({found.executable})"
 
 
-def _jars() -> "str | _Doubt":
+def _jars() -> str | _Doubt:
     pins = tuple(pin for pins in read_jars().pins.values() for pin in pins)
-    absent, cache = {pin.sha256: pin for pin in missing(pins, default_cache())}, default_cache()
+    cache = default_cache()
+    absent = {pin.sha256: pin for pin in missing(pins, cache)}
     if not absent:
         return f"all are in {cache}"
     size = sum(pin.bytes for pin in absent.values()) / 1e6
@@ -130,7 +131,7 @@ def _ports(settings: Settings, *, running: bool) -> str:
     return "all free"
 
 
-def _memory(machine: Machine, *, running: bool) -> "str | _Doubt":
+def _memory(machine: Machine, *, running: bool) -> str | _Doubt:
     said = f"{machine.memory / 2**30:.1f} GiB free"
     if running:
         return f"{said} beside the pipeline, which runs"
@@ -142,17 +143,17 @@ def _memory(machine: Machine, *, running: bool) -> "str | _Doubt":
     return said
 
 
-def _disk(machine: Machine, state: Path) -> "str | _Doubt":
-    said = f"{machine.disk / 2**30:.1f} GiB free for {state}"
-    advice = "Make room, or put it elsewhere: PIPELINE_STATE=<folder>"
+def _disk(machine: Machine, settings: Settings) -> str | _Doubt:
+    said = f"{machine.disk / 2**30:.1f} GiB free for {settings.paths.root}"
+    advice, log = "Make room, or put it elsewhere: PIPELINE_STATE=<folder>", settings.kafka.retention_mb
     if machine.disk < _DISK_NEEDED:
         raise MachineError(f"{said}: too little for logs, checkpoints and tables. {advice}")
     if machine.disk < _DISK_ADVISED:
-        return _Doubt(f"{said}: the log alone may take 2 a partition (kafka.retention_mb). {advice}")
+        return _Doubt(f"{said}: the log alone may take {log} MiB a partition (kafka.retention_mb). {advice}")
     return said
 
 
-def _processors(machine: Machine) -> "str | _Doubt":
+def _processors(machine: Machine) -> str | _Doubt:
     if machine.cpus < _CPUS_ADVISED:
         return _Doubt(f"{machine.cpus}: alerts and tables will wait for each other; {_CPUS_ADVISED} are advised")
     return f"{machine.cpus}"
@@ -171,7 +172,7 @@ def _clock(machine: Machine, state: Path) -> str:
     return f"{machine.now:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _state_folder(state: Path) -> "str | _Doubt":
+def _state_folder(state: Path) -> str | _Doubt:
     if not state.exists():
         return f"{state}, made by the first start"
     if not os.access(state, os.W_OK | os.X_OK):

@@ -10,6 +10,7 @@ from contracts.settings import Settings
 from contracts.yaml_files import read_yaml
 from generator.config import load_config
 from operations.resume import lakehouse_restore_point
+from quality.settings import load_quality
 from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 
@@ -17,8 +18,8 @@ from streaming.jobs.catalogue import job_plan
 def check_configuration(settings: Settings, *, generator: bool, keep_rules: bool = False) -> None:
     """Raises ConfigError with file, line and reason for the first mistake, ComponentFailed for a job that cannot go on.
 
-    Read are the contracts, the rules (with `keep_rules` those in force), Dagster's file, with `generator` the
-    generator's, and the state folder's name.
+    Read are the contracts, the rules (with `keep_rules` those in force), Dagster's file, the quality checks', with
+    `generator` the generator's, and the state folder's name.
     """
     _refuse_unusable_name(str(settings.paths.root))
     nowhere = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
@@ -28,6 +29,7 @@ def check_configuration(settings: Settings, *, generator: bool, keep_rules: bool
     lakehouse_restore_point(nowhere, settings)
     if generator:
         load_config()
+    load_quality()
     read_yaml(config_folder() / "dagster.yaml")
 
 

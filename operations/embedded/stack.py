@@ -23,7 +23,7 @@ _CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx512m"
 # Wherever both want a core, the control plane yields to the tables, and these to the alerts.
 _CONTROL_PLANE_NICE = 10
 # Of glibc: Dagster's processes have some 25 threads, each of which would get an arena of its own. 20 MB of 496 less.
-# Of Arrow: its own allocator keeps what was freed, 20 MB more.
+# Of Arrow: its own allocator keeps what was freed.
 _LITTLE_MEMORY = ("MALLOC_ARENA_MAX=2", "ARROW_DEFAULT_MEMORY_POOL=system")
 # Docstrings are 14 MB of the two that run nothing of ours.
 _NO_DOCSTRINGS = "PYTHONOPTIMIZE=2"

@@ -187,6 +187,7 @@ def test_broken_pipeline_file_exits_with_4_and_names_file_line_and_path(
     [
         ("alerting-rules.yaml", "count: 5", "count: five"),
         ("generator.yaml", "fraud_percent: 2.0", "fraud_percent: 200"),
+        ("quality.yaml", "pass_rate: 0.999", "pass_rate: most"),
         ("dagster.yaml", "telemetry:", "telemetry: ["),
     ],
 )
