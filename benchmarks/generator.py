@@ -29,6 +29,7 @@ from rich.table import Table
 
 from benchmarks.harness import RESULTS, machine
 from contracts import names
+from contracts.kafka_access import KafkaAccess
 from contracts.paths import PROJECT, config_folder
 from contracts.settings import load_settings
 from generator.publisher import producer_settings
@@ -95,7 +96,7 @@ def _broker(folder: Path) -> Iterator[str]:
         process = subprocess.Popen(broker.command(), stdout=log, stderr=subprocess.STDOUT)
     try:
         servers = f"127.0.0.1:{broker.port}"
-        create_topics(servers, settings, timeout=60)
+        create_topics(KafkaAccess(servers), settings, timeout=60)
         yield servers
     finally:
         process.terminate()
@@ -103,7 +104,7 @@ def _broker(folder: Path) -> Iterator[str]:
 
 
 def _bare(servers: str, records: int, number: int) -> Measurement:
-    producer = Producer(producer_settings(servers, rate=0))
+    producer = Producer(producer_settings(KafkaAccess(servers), rate=0))
     keys = [b"ACC%09d" % account for account in range(4096)]
     payload = os.urandom(_PAYLOAD_BYTES // 2).hex().encode()
     started, processor = time.perf_counter(), time.process_time()

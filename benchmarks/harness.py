@@ -59,8 +59,7 @@ class Bench:
 
     def ends(self, topic: str = names.RAW_TOPIC) -> dict[int, int]:
         """The end of each partition of `topic`."""
-        servers = self.addresses.kafka_bootstrap_servers
-        consumer = Consumer({"bootstrap.servers": servers, "group.id": "benchmark-ends"})
+        consumer = Consumer({**self.addresses.kafka.librdkafka(), "group.id": "benchmark-ends"})
         try:
             partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
             watermarks = {

@@ -131,7 +131,7 @@ def _watching(bench: Bench) -> Iterator[Arrivals]:
     arrivals, ending = Arrivals(), threading.Event()
     consumer = Consumer(
         {
-            "bootstrap.servers": addresses.kafka_bootstrap_servers,
+            **addresses.kafka.librdkafka(),
             "group.id": "benchmark",
             "enable.auto.commit": False,
             "fetch.wait.max.ms": 10,
@@ -174,7 +174,7 @@ def _sent(bench: Bench, beginning: dict[int, int]) -> dict[int, NDArray[np.float
 
     By its own Kafka timestamp, which is set when the producer is called, in whole milliseconds.
     """
-    consumer = Consumer({"bootstrap.servers": bench.addresses.kafka_bootstrap_servers, "group.id": "benchmark-sent"})
+    consumer = Consumer({**bench.addresses.kafka.librdkafka(), "group.id": "benchmark-sent"})
     consumer.assign([TopicPartition(names.RAW_TOPIC, number, offset) for number, offset in beginning.items()])
     sent = {number: np.full(end - beginning[number], np.nan) for number, end in bench.ends().items()}
     missing = sum(map(len, sent.values()))

@@ -98,8 +98,10 @@ def _await_stored(bench: Bench, total: int) -> None:
 
 def _await_judged(bench: Bench) -> float:
     """When the job `alerting` has read every record, by its committed offsets, which lag by a checkpoint."""
-    servers, ends = bench.addresses.kafka_bootstrap_servers, bench.ends()
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": names.ALERTING_JOB, "enable.auto.commit": False})
+    ends = bench.ends()
+    consumer = Consumer(
+        {**bench.addresses.kafka.librdkafka(), "group.id": names.ALERTING_JOB, "enable.auto.commit": False}
+    )
     try:
         while True:
             parts = consumer.committed([TopicPartition(names.RAW_TOPIC, part) for part in ends], timeout=10)

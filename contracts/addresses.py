@@ -6,17 +6,25 @@ Inside the pipeline they travel as environment variables; a client outside finds
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from contracts import names
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 from contracts.paths import StatePaths
+
+_HTTP_PORT = 80
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the parts of a pipeline can be reached. URLs have no trailing slash."""
+    """Where the parts of a pipeline can be reached, and how. URLs have no trailing slash.
+
+    The catalog is a SQLite file (`sqlite:///`) or a PostgreSQL database (`contracts/postgres.py`), the warehouse a
+    folder (`file://`). Passwords are no addresses: they stay in the environment.
+    """
 
     kafka_bootstrap_servers: str
     flink_rest_url: str
@@ -25,10 +33,25 @@ class Addresses:
     iceberg_catalog_name: str
     iceberg_warehouse: str
     pipeline_state: str
+    kafka_security_protocol: str = "PLAINTEXT"
+    kafka_sasl_mechanism: str = ""
+    kafka_username: str = ""
+    kafka_ca_file: str = ""
+
+    @property
+    def kafka(self) -> KafkaAccess:
+        """The brokers, for every client."""
+        return KafkaAccess(**{field.name: getattr(self, f"kafka_{field.name}") for field in fields(KafkaAccess)})
+
+    @property
+    def flink_rest(self) -> tuple[str, int]:
+        """Host and port of Flink's REST interface."""
+        where = urlsplit(self.flink_rest_url)
+        return where.hostname or "", where.port or _HTTP_PORT
 
     def to_environment(self) -> dict[str, str]:
         """As environment variables: each field's name in upper case."""
-        return {name.upper(): value for name, value in asdict(self).items()}
+        return {name.upper(): value for name, value in asdict(self).items() if value}
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Addresses":
@@ -38,7 +61,8 @@ class Addresses:
         """
         environment = os.environ if environment is None else environment
         found = {field.name: environment.get(field.name.upper()) for field in fields(cls)}
-        missing = [name.upper() for name, value in found.items() if not value]
+        required = [field.name for field in fields(cls) if field.default is MISSING]
+        missing = [name.upper() for name in required if not found[name]]
         if missing:
             raise NotRunning(f'{missing[0]} is not set. Start a pipeline (`pipeline up`), then: eval "$(pipeline env)"')
         return cls(**{name: value for name, value in found.items() if value})

@@ -6,14 +6,17 @@ An environment variable overrides the file: `PIPELINE_` and the path, its parts 
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from contracts import paths
+from contracts import names, paths, postgres
+from contracts.addresses import Addresses
 from contracts.errors import ConfigError
 from contracts.sessions import SESSION_VARIABLE
 from contracts.yaml_files import explain, read_yaml
@@ -24,6 +27,15 @@ _OTHER_VARIABLES = frozenset({"PIPELINE_CACHE", "PIPELINE_CONFIG", "PIPELINE_CON
 
 Port = Annotated[int, Field(ge=0, le=65535, description="A TCP port on loopback; 0 takes any free one.")]
 MegaBytes = Annotated[int, Field(ge=64, le=65536)]
+Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", description="A host's name or address.")]
+Database = Annotated[str, AfterValidator(postgres.checked)]
+
+
+def _http_address(url: str) -> str:
+    parts = urlsplit(url)
+    if url and (parts.scheme != "http" or not parts.hostname or not parts.port):
+        raise ValueError("expected http://host:port")
+    return url.rstrip("/")
 
 
 class _Section(BaseModel):
@@ -31,8 +43,16 @@ class _Section(BaseModel):
 
 
 class Kafka(_Section):
-    """The embedded broker and the topics."""
+    """The brokers and the topics. Ports and heap are of the broker that is started where no others are named."""
 
+    bootstrap_servers: str = Field(
+        default="", pattern=r"^([^\s:,]+:\d+(,[^\s:,]+:\d+)*)?$", description="Of brokers that run elsewhere."
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    username: str = Field(default="", pattern=r"""^[^"\\\x00-\x1f]*$""", description="The password: KAFKA_PASSWORD.")
+    ca_file: str = Field(default="", description="PEM certificates of who signs the brokers'; none: the system's.")
+    replication: int = Field(default=1, ge=1, le=16, description="Copies of each partition of a topic made here.")
     port: Port = 9092
     controller_port: Port = 9093
     heap_mb: MegaBytes = 256
@@ -40,10 +60,24 @@ class Kafka(_Section):
     retention_hours: int = Field(default=24, ge=1, description="How long the log can be replayed.")
     retention_mb: int = Field(default=2048, ge=16, description="Bound of each partition's size, in MiB.")
 
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if not self.bootstrap_servers and (self.security_protocol != "PLAINTEXT" or self.replication > 1):
+            raise ValueError("security_protocol and replication are of brokers elsewhere; name their bootstrap_servers")
+        if self.security_protocol.startswith("SASL_") and not self.username:
+            raise ValueError(f"{self.security_protocol} asks for a username")
+        return self
+
 
 class Flink(_Section):
-    """The embedded Flink cluster and the two jobs."""
+    """The Flink cluster and the two jobs. Ports and memory are of the one started where no other is named."""
 
+    rest_url: Annotated[str, AfterValidator(_http_address)] = Field(
+        default="", description="Of a session cluster that runs elsewhere."
+    )
+    dedicated_taskmanagers: bool = Field(
+        default=True, description="Whether each job has a TaskManager of its own, or takes any free slots."
+    )
     rest_port: Port = 8081
     rpc_port: Port = 6123
     jobmanager_mb: MegaBytes = 640
@@ -62,9 +96,18 @@ class Flink(_Section):
     state_hours: int = Field(default=24, ge=1, description="State of an idle account or alert is dropped after this.")
 
 
+class Lake(_Section):
+    """The Iceberg tables."""
+
+    catalog: Database = Field(default="", description="A PostgreSQL database; none: a SQLite file in the state folder.")
+
+
 class Dagster(_Section):
     """The control plane."""
 
+    host: Host = Field(default="127.0.0.1", description="Where other processes find the web server.")
+    code_host: Host = Field(default="127.0.0.1", description="Where they find the code server.")
+    storage: Database = Field(default="", description="Of its history; none: SQLite files in the state folder.")
     port: Port = 3000
     code_port: Port = 4266
     read_only: bool = False
@@ -84,15 +127,53 @@ class Settings(BaseSettings):
     )
 
     state: Path = Field(default=Path(".pipeline"), description="The state folder; relative to the project.")
+    supervised: bool = Field(
+        default=True, description="Whether `pipeline up` runs the processes; else something else does (containers)."
+    )
+    listen: Host = Field(default="127.0.0.1", description="The address that servers started here listen on.")
     ready_seconds: int = Field(default=180, ge=10, description="How long `up` waits for everything to be healthy.")
     kafka: Kafka = Kafka()
     flink: Flink = Flink()
+    lake: Lake = Lake()
     dagster: Dagster = Dagster()
 
     @property
     def paths(self) -> paths.StatePaths:
         """The layout of the state folder."""
         return paths.StatePaths((paths.PROJECT / self.state.expanduser()).resolve())
+
+    @property
+    def elsewhere(self) -> frozenset[str]:
+        """The components that `pipeline up` does not run here, and can be asked how they are."""
+        if not self.supervised:
+            return frozenset(names.COMPONENTS) - {names.JOB_KEEPER}
+        brokers = {names.BROKER} if self.kafka.bootstrap_servers else set()
+        if not self.flink.rest_url:
+            return frozenset(brokers)
+        own = names.TASKMANAGERS.values() if self.flink.dedicated_taskmanagers else ()
+        return frozenset({*brokers, names.JOBMANAGER, *own})
+
+    def addresses(self, *, kafka_port: int, flink_rest_port: int, dagster_port: int) -> Addresses:
+        """Where everything is reached: what runs elsewhere as it is configured, the rest on this machine's ports."""
+        here = Addresses.local(
+            state=self.paths, kafka_port=kafka_port, flink_rest_port=flink_rest_port, dagster_port=dagster_port
+        )
+        here = replace(here, dagster_url=f"http://{self.dagster.host}:{dagster_port}")
+        if self.flink.rest_url:
+            here = replace(here, flink_rest_url=self.flink.rest_url)
+        if self.lake.catalog:
+            here = replace(here, iceberg_catalog_uri=self.lake.catalog)
+        if not self.kafka.bootstrap_servers:
+            return here
+        kafka = self.kafka
+        return replace(
+            here,
+            kafka_bootstrap_servers=kafka.bootstrap_servers,
+            kafka_security_protocol=kafka.security_protocol,
+            kafka_sasl_mechanism=kafka.sasl_mechanism if kafka.username else "",
+            kafka_username=kafka.username,
+            kafka_ca_file=str((paths.PROJECT / kafka.ca_file).expanduser()) if kafka.ca_file else "",
+        )
 
     @classmethod
     def settings_customise_sources(

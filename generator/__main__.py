@@ -9,6 +9,7 @@ import structlog
 import typer
 
 from contracts.errors import PipelineError
+from contracts.kafka_access import KafkaAccess
 from contracts.logs import configure_logs
 from contracts.settings import load_settings
 from generator.assembly import order_of, send_traffic
@@ -61,7 +62,7 @@ def generate(
             order,
             watch,
             shard=shard_of(shard) if shard else Shard(),
-            bootstrap_servers=bootstrap_servers,
+            kafka=KafkaAccess.from_environment(bootstrap_servers),
             ledger=ledger or paths.generator / "ledger",
             health=health or paths.generator_health,
         )

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 
 from contracts import names
+from contracts.kafka_access import KafkaAccess
 from generator.config import GeneratorConfig
 from generator.durations import seconds_of, utc_ms
 from generator.health import HealthFile
@@ -81,7 +82,7 @@ def order_of(config: GeneratorConfig, *, start: str | None, backfill: str | None
 
 
 def send_traffic(
-    order: Order, watch: ConfigWatch, *, shard: Shard, bootstrap_servers: str, ledger: Path, health: Path
+    order: Order, watch: ConfigWatch, *, shard: Shard, kafka: KafkaAccess, ledger: Path, health: Path
 ) -> None:
     """Runs the part of `order` that is `shard`'s, until its end or a signal.
 
@@ -99,7 +100,7 @@ def send_traffic(
         metadata={"seed": str(order.seed), "config": config.model_dump_json()},
     )
     publisher = Publisher(
-        producer_settings(bootstrap_servers, rate=0 if order.is_backfill else rate),
+        producer_settings(kafka, rate=0 if order.is_backfill else rate),
         names.RAW_TOPIC,
         settle=book.settle,
         stopping=stop,
@@ -114,7 +115,7 @@ def send_traffic(
         accounts=len(traffic.population),
         limit=order.limit,
         start=order.start_text,
-        bootstrap_servers=bootstrap_servers,
+        bootstrap_servers=str(kafka),
     )
     # Each chunk makes thousands of short-lived objects. With Python's own thresholds its collector, which finds nothing
     # in them, took 8 % of the processor time.

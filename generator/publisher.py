@@ -20,6 +20,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from numpy.typing import NDArray
 
 from contracts.errors import ComponentFailed, NotRunning
+from contracts.kafka_access import KafkaAccess
 from generator.circuit import Circuit, State
 from generator.lanes import Lane, OnDelivery
 
@@ -80,10 +81,10 @@ class Counts:
     unknown: int = 0
 
 
-def producer_settings(bootstrap_servers: str, *, rate: float) -> dict[str, str | int | bool]:
+def producer_settings(kafka: KafkaAccess, *, rate: float) -> dict[str, str | int | bool]:
     """librdkafka's settings for `rate` records a second (0: unlimited)."""
     return {
-        "bootstrap.servers": bootstrap_servers,
+        **kafka.librdkafka(),
         "client.id": "generator",
         "enable.idempotence": True,
         "acks": "all",

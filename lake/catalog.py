@@ -1,6 +1,6 @@
 """Opens the Iceberg catalog that Flink and Python share.
 
-The embedded catalog is one SQLite file. Write-ahead logging is a property of that file, so setting it once
+It is a PostgreSQL database or one SQLite file. Write-ahead logging is a property of that file, so setting it once
 serves Flink's JDBC catalog too: readers then never block the committing job.
 """
 
@@ -11,14 +11,16 @@ from pyiceberg.catalog.sql import SqlCatalog
 from sqlalchemy.engine import make_url
 
 from contracts.addresses import Addresses
+from contracts.postgres import sqlalchemy_url
 
 
 def open_catalog(addresses: Addresses) -> SqlCatalog:
     """The catalog at `addresses`; its SQLite file and folders are made where they are missing."""
-    _prepare(addresses.iceberg_catalog_uri)
-    return SqlCatalog(
-        addresses.iceberg_catalog_name, uri=addresses.iceberg_catalog_uri, warehouse=addresses.iceberg_warehouse
-    )
+    uri = sqlalchemy_url(addresses.iceberg_catalog_uri)
+    _prepare(uri)
+    # Pinged: a server may have been started anew since a connection was last used.
+    properties = {"uri": uri, "warehouse": addresses.iceberg_warehouse, "pool_pre_ping": "true"}
+    return SqlCatalog(addresses.iceberg_catalog_name, **properties)
 
 
 def _prepare(uri: str) -> None:

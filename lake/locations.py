@@ -10,29 +10,40 @@ from pathlib import Path
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
+from contracts.postgres import is_postgres
 
 _SQLITE = "sqlite:///"
+_SQL = "SELECT table_name, metadata_location FROM iceberg_tables WHERE catalog_name = {0} AND table_namespace = {0}"
 
 
 def metadata_locations(addresses: Addresses) -> dict[str, str]:
-    """By table, its metadata file, all as of one moment. Raises NotRunning before the first tables."""
-    uri = addresses.iceberg_catalog_uri
-    if not uri.startswith(_SQLITE):
-        return _by_catalog(addresses)
-    path = Path(uri.removeprefix(_SQLITE).partition("?")[0])
-    sql = "SELECT table_name, metadata_location FROM iceberg_tables WHERE catalog_name = ? AND table_namespace = ?"
-    found: dict[str, str] = {}
-    if path.exists():
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
-            found = dict(connection.execute(sql, (addresses.iceberg_catalog_name, names.NAMESPACE)))
+    """By table, its metadata file, all as of one moment.
+
+    Raises NotRunning before the first tables, and where the catalog's database does not answer.
+    """
+    uri, wanted = addresses.iceberg_catalog_uri, (addresses.iceberg_catalog_name, names.NAMESPACE)
+    found = _in_postgres(uri, wanted) if is_postgres(uri) else _in_sqlite(uri, wanted)
     if not found:
         raise NotRunning("there are no tables yet. Start the pipeline once: pipeline up")
     return found
 
 
-def _by_catalog(addresses: Addresses) -> dict[str, str]:
-    from contracts.tables import all_tables
-    from lake.catalog import open_catalog
+def _in_sqlite(uri: str, wanted: tuple[str, str]) -> dict[str, str]:
+    path = Path(uri.removeprefix(_SQLITE).partition("?")[0])
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as connection:
+        return dict(connection.execute(_SQL.format("?"), wanted))
 
-    with open_catalog(addresses) as catalog:
-        return {table.name: catalog.load_table(table.identifier).metadata_location for table in all_tables()}
+
+def _in_postgres(uri: str, wanted: tuple[str, str]) -> dict[str, str]:
+    import psycopg2
+
+    try:
+        with closing(psycopg2.connect(uri, connect_timeout=10)) as connection, connection.cursor() as cursor:
+            cursor.execute(_SQL.format("%s"), wanted)
+            return dict(cursor.fetchall())
+    except psycopg2.errors.UndefinedTable:
+        return {}
+    except psycopg2.OperationalError as error:
+        raise NotRunning(f"the catalog at {uri} does not answer: {str(error).strip()}") from error

@@ -1,6 +1,6 @@
 """Asks every component of a running pipeline whether it does its work, not only whether its process lives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from confluent_kafka.admin import AdminClient
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 from contracts.paths import StatePaths
 from generator.circuit import State
 from generator.health import Reading
@@ -68,28 +69,36 @@ class Verdict:
 
 
 def examine(
-    addresses: Addresses, processes: tuple[ProcessState, ...], *, memory: bool = False
+    addresses: Addresses,
+    processes: tuple[ProcessState, ...],
+    *,
+    elsewhere: Collection[str] = (),
+    memory: bool = False,
 ) -> tuple[Component, ...]:
-    """The health of every supervised process and of both jobs. Asks all at once; takes at most a few seconds."""
+    """The health of every supervised process, of the components `elsewhere` and of both jobs.
+
+    Asks all at once; takes at most a few seconds.
+    """
     with (
         httpx.Client(base_url=addresses.flink_rest_url, timeout=_SECONDS) as flink,
         httpx.Client(base_url=addresses.dagster_url, timeout=_SECONDS) as dagster,
     ):
         word = StatePaths(Path(addresses.pipeline_state)).generator_health
-        return judge(processes, flink, dagster, addresses.kafka_bootstrap_servers, word, memory=memory)
+        return judge(processes, flink, dagster, addresses.kafka, word, elsewhere=elsewhere, memory=memory)
 
 
 def judge(
     processes: tuple[ProcessState, ...],
     flink: httpx.Client,
     dagster: httpx.Client,
-    kafka: str,
+    kafka: KafkaAccess,
     word: Path,
     *,
+    elsewhere: Collection[str] = (),
     memory: bool = False,
     seconds: float = _SECONDS,
 ) -> tuple[Component, ...]:
-    """`examine` through given clients; `kafka` is the broker's address, which has `seconds` to answer, and `word` the
+    """`examine` through given clients; `kafka` is the broker, which has `seconds` to answer, and `word` the
     file in which the generator tells of itself.
     """
     up_of = {process.name: process.up_seconds for process in processes}
@@ -100,15 +109,19 @@ def judge(
             names.CODE_SERVER: lambda: _code_location(dagster),
             names.DAEMON: lambda: _daemon(dagster),
             names.WEBSERVER: lambda: _webserver(dagster),
-            names.GENERATOR: lambda: _generator(word, up_of.get(names.GENERATOR, 0), datetime.now(UTC)),
+            names.GENERATOR: lambda: _generator(word, up_of.get(names.GENERATOR), datetime.now(UTC)),
             **{name: partial(_taskmanager, flink, name) for name in names.TASKMANAGERS.values()},
         }
-        there = {process.name for process in processes}
+        by_name = {process.name: process for process in processes}
+        there = [name for name in names.COMPONENTS if name in by_name or name in elsewhere]
         verdicts = {name: pool.submit(probe) for name, probe in probes.items() if name in there}
         jobs = pool.submit(_jobs, flink)
+        found = {name: verdict.result() for name, verdict in verdicts.items()}
         components = [
-            _component(process, verdicts[process.name].result() if process.name in verdicts else None, memory=memory)
-            for process in sorted(processes, key=lambda process: names.COMPONENTS.index(process.name))
+            _component(by_name[name], found.get(name), memory=memory)
+            if name in by_name
+            else Component(name, found[name].health, found[name].detail)
+            for name in there
         ]
         return (*components, *(_impatient(job, up_of.get(names.JOB_KEEPER, 0)) for job in jobs.result()))
 
@@ -159,22 +172,22 @@ def _memory_mb(pid: int) -> int | None:
         return None
 
 
-def _broker(servers: str, seconds: float) -> Verdict:
+def _broker(kafka: KafkaAccess, seconds: float) -> Verdict:
     try:
-        topics = AdminClient({"bootstrap.servers": servers, "log_level": 0}).list_topics(timeout=seconds).topics
+        topics = AdminClient({**kafka.librdkafka(), "log_level": 0}).list_topics(timeout=seconds).topics
     except KafkaException as error:
         return Verdict(Health.STARTING, f"does not answer yet ({error.args[0].name()})")
     missing = sorted(set(names.TOPICS) - set(topics))
     if missing:
         return Verdict(Health.STARTING, f"topics to come: {', '.join(missing)}")
-    return Verdict(Health.HEALTHY, servers)
+    return Verdict(Health.HEALTHY, str(kafka))
 
 
-def _generator(word: Path, up_seconds: int, now: datetime) -> Verdict:
+def _generator(word: Path, up_seconds: int | None, now: datetime) -> Verdict:
     reading = Reading.read(word)
     age = (now - reading.moment).total_seconds() if reading else float("inf")
     # Rounding apart, what is older than the process is the word of the one before.
-    if reading is None or age > up_seconds + 1:
+    if reading is None or (up_seconds is not None and age > up_seconds + 1):
         return Verdict(Health.STARTING, f"nothing in {word} yet")
     if age > _SILENT_SECONDS:
         return Verdict(Health.UNHEALTHY, f"silent for {age:.0f} s; see: pipeline logs {names.GENERATOR}")

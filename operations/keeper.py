@@ -64,14 +64,14 @@ class Keeper:
         await_broker = tenacity.Retrying(
             wait=tenacity.wait_fixed(0.25), retry=tenacity.retry_if_exception_type(KafkaException)
         )
-        await_broker(create_topics, self.addresses.kafka_bootstrap_servers, self.settings.kafka, timeout=2)
+        await_broker(create_topics, self.addresses.kafka, self.settings.kafka, timeout=2)
         log.info("topics are there")
         while not orphaned:
             # Neither Flink nor Kafka need answer at every moment: the next look finds them again.
             with suppress(NotRunning, httpx.HTTPError):
                 self.look()
             self._wait()
-        take_over(self.addresses, self.settings.paths).wait()
+        take_over(self.addresses, self.settings).wait()
 
     def _alive(self) -> tuple[RunningJob, ...]:
         """The jobs that Flink runs; none without a JobManager, so that the client plans while that one starts.

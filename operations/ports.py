@@ -17,21 +17,26 @@ _FREE = range(20_000, 32_000)
 
 @dataclass(frozen=True)
 class Ports:
-    """Every TCP port of one pipeline, none of them 0."""
+    """The TCP ports of one pipeline; 0 for what is of a component that runs elsewhere."""
 
-    kafka: int
-    kafka_controller: int
-    flink_rest: int
-    flink_rpc: int
     dagster: int
     dagster_code: int
+    kafka: int = 0
+    kafka_controller: int = 0
+    flink_rest: int = 0
+    flink_rpc: int = 0
 
 
 def choose_ports(settings: Settings) -> Ports:
     """The configured ports, with free ones in place of 0. Raises PortTaken for the first that is in use."""
     # All are held until all are chosen, so that no two get the same free one.
     with ExitStack() as held:
-        return Ports(**{name: _hold(held, *wish) for name, wish in _wishes(settings).items()})
+        return Ports(**{name: _hold(held, *wish, host=settings.listen) for name, wish in _wishes(settings).items()})
+
+
+def configured_ports(settings: Settings) -> Ports:
+    """The ports as configured, without a look at who has them: for servers that have a machine to themselves."""
+    return Ports(**{name: port for name, (port, _, _) in _wishes(settings).items()})
 
 
 def taken_ports(settings: Settings) -> tuple[PortTaken, ...]:
@@ -40,7 +45,7 @@ def taken_ports(settings: Settings) -> tuple[PortTaken, ...]:
     for wish in _wishes(settings).values():
         try:
             with ExitStack() as held:
-                _hold(held, *wish)
+                _hold(held, *wish, host=settings.listen)
         except PortTaken as error:
             taken.append(error)
     return tuple(taken)
@@ -48,11 +53,17 @@ def taken_ports(settings: Settings) -> tuple[PortTaken, ...]:
 
 def _wishes(settings: Settings) -> dict[str, tuple[int, str, str]]:
     """By port: the one configured, what it is for, and the variable that chooses it."""
-    return {
+    kafka = {
         "kafka": (settings.kafka.port, "Kafka", "PIPELINE_KAFKA__PORT"),
         "kafka_controller": (settings.kafka.controller_port, "Kafka controller", "PIPELINE_KAFKA__CONTROLLER_PORT"),
+    }
+    flink = {
         "flink_rest": (settings.flink.rest_port, "Flink web UI", "PIPELINE_FLINK__REST_PORT"),
         "flink_rpc": (settings.flink.rpc_port, "Flink RPC", "PIPELINE_FLINK__RPC_PORT"),
+    }
+    return {
+        **(kafka if not settings.kafka.bootstrap_servers else {}),
+        **(flink if not settings.flink.rest_url else {}),
         "dagster": (settings.dagster.port, "Dagster web UI", "PIPELINE_DAGSTER__PORT"),
         "dagster_code": (settings.dagster.code_port, "Dagster code server", "PIPELINE_DAGSTER__CODE_PORT"),
     }
@@ -64,14 +75,14 @@ def free_ports(count: int) -> tuple[int, ...]:
         return tuple(_hold(held, 0, "", "") for _ in range(count))
 
 
-def _hold(held: ExitStack, port: int, purpose: str, variable: str) -> int:
+def _hold(held: ExitStack, port: int, purpose: str, variable: str, *, host: str = "127.0.0.1") -> int:
     """`port`, or a free one for 0, held until `held` closes."""
     listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
     # A port that a program has just left waits a minute in TIME_WAIT; every server here may use it, so may this test.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for wish in (port,) if port else random.sample(_FREE, len(_FREE)):
         with suppress(OSError):
-            listener.bind(("127.0.0.1", wish))
+            listener.bind((host, wish))
             return wish
     raise PortTaken(port=port, purpose=purpose, variable=variable, holder=_holder(port))
 

@@ -3,8 +3,8 @@
 import re
 
 from contracts import names
-from contracts.addresses import Addresses
 from contracts.errors import ConfigError
+from contracts.kafka_access import password
 from contracts.paths import config_folder
 from contracts.settings import Settings
 from contracts.yaml_files import read_yaml
@@ -19,10 +19,12 @@ def check_configuration(settings: Settings, *, generator: bool, keep_rules: bool
     """Raises ConfigError with file, line and reason for the first mistake, ComponentFailed for a job that cannot go on.
 
     Read are the contracts, the rules (with `keep_rules` those in force), Dagster's file, the quality checks', with
-    `generator` the generator's, and the state folder's name.
+    `generator` the generator's, and the state folder's name; also the brokers' password, where they ask for one.
     """
     _refuse_unusable_name(str(settings.paths.root))
-    nowhere = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
+    if settings.kafka.username:
+        password()
+    nowhere = settings.addresses(kafka_port=1, flink_rest_port=1, dagster_port=1)
     in_force = Deployments(settings.paths.rules).in_force() if keep_rules else None
     for name in names.JOBS:
         job_plan(name, nowhere, settings, in_force)  # reads the contracts and the rules, and writes SQL of them

@@ -23,7 +23,7 @@ def lakehouse_restore_point(addresses: Addresses, settings: Settings) -> Restore
     point = newest_restore_point(settings.paths.checkpoints, name)
     if point is None:
         return None
-    fingerprint = job_plan(name, addresses, settings).fingerprint(addresses)
+    fingerprint = job_plan(name, addresses, settings).fingerprint
     if point.fingerprint == fingerprint or contracts_have_grown(settings.paths.checkpoints, name, point.fingerprint):
         return point
     raise ComponentFailed(

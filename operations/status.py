@@ -141,7 +141,7 @@ def _commits(pipeline: Pipeline, addresses: Addresses, components: tuple[Compone
 def _overdue(addresses: Addresses, before: datetime) -> int:
     """Raw records sent before that time which no checkpoint of `lakehouse` covers; 0 where the broker is away."""
     try:
-        reached = offsets_at(addresses.kafka_bootstrap_servers, names.RAW_TOPIC, before, timeout=3)
+        reached = offsets_at(addresses.kafka, names.RAW_TOPIC, before, timeout=3)
         group = _committed(addresses, names.LAKEHOUSE_JOB)
     except (KafkaException, NotRunning):
         return 0
@@ -160,7 +160,7 @@ def _warnings(lake: LakeStatus | None) -> tuple[str, ...]:
 
 def topic_statuses(addresses: Addresses) -> tuple[TopicStatus, ...]:
     """How far topics and jobs are. Raises NotRunning or KafkaException where the broker does not answer."""
-    offsets = topic_offsets(addresses.kafka_bootstrap_servers, names.TOPICS, timeout=3)
+    offsets = topic_offsets(addresses.kafka, names.TOPICS, timeout=3)
     committed = {job: _committed(addresses, job) for job in names.JOBS}
     return tuple(
         TopicStatus(
@@ -177,7 +177,7 @@ def topic_statuses(addresses: Addresses) -> tuple[TopicStatus, ...]:
 
 
 def _committed(addresses: Addresses, group: str) -> dict[tuple[str, int], int]:
-    admin = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**addresses.kafka.librdkafka(), "log_level": 0})
     (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=3).values()
     return {(part.topic, part.partition): part.offset for part in future.result().topic_partitions}
 

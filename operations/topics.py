@@ -5,6 +5,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from contracts import names
+from contracts.kafka_access import KafkaAccess
 from contracts.record_sizes import DEAD_LETTER_TOPIC_BYTES, RAW_TOPIC_BYTES
 from contracts.settings import Kafka
 
@@ -13,14 +14,19 @@ _MIB = 1024 * 1024
 _LARGEST_BYTES = {names.RAW_TOPIC: RAW_TOPIC_BYTES, names.DEAD_LETTER_TOPIC: DEAD_LETTER_TOPIC_BYTES}
 
 
-def create_topics(bootstrap_servers: str, settings: Kafka, *, timeout: float = 30) -> None:
+def create_topics(kafka: KafkaAccess, settings: Kafka, *, timeout: float = 30) -> None:
     """Every topic that is not there yet. Raises KafkaException where the broker refuses or does not answer."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
     missing = set(names.TOPICS) - set(admin.list_topics(timeout=timeout).topics)
     if not missing:
         return
     wanted = [
-        NewTopic(topic, num_partitions=settings.partitions, replication_factor=1, config=topic_config(topic, settings))
+        NewTopic(
+            topic,
+            num_partitions=settings.partitions,
+            replication_factor=settings.replication,
+            config=topic_config(topic, settings),
+        )
         for topic in missing
     ]
     for future in admin.create_topics(wanted, operation_timeout=timeout).values():

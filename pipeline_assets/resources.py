@@ -64,11 +64,11 @@ class KafkaResource(_PipelineResource):
 
     def offsets(self) -> tuple[TopicOffsets, ...]:
         """Of every topic of the pipeline that exists. Raises NotRunning."""
-        return topic_offsets(self.addresses().kafka_bootstrap_servers, names.TOPICS, timeout=_ANSWER_SECONDS)
+        return topic_offsets(self.addresses().kafka, names.TOPICS, timeout=_ANSWER_SECONDS)
 
     def lag(self, topic: TopicOffsets) -> dict[str, int]:
         """By job that reads `topic`, the records that no checkpoint of it covers. Raises NotRunning."""
-        servers = self.addresses().kafka_bootstrap_servers
+        servers = self.addresses().kafka
         return {
             job: topic.lag(committed_offsets(servers, job, topic.topic, timeout=_ANSWER_SECONDS))
             for job in names.READERS[topic.topic]

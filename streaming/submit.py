@@ -36,26 +36,33 @@ _EVERY_TASK = "default"
 
 
 def submit(
-    job: JobPlan, addresses: Addresses, checkpoints: Path, *, restore: str | None, beside: bool = False
+    job: JobPlan,
+    addresses: Addresses,
+    checkpoints: Path,
+    *,
+    restore: str | None,
+    beside: bool = False,
+    dedicated: bool = True,
 ) -> str | None:
     """Starts the job on the cluster at `addresses`, from the checkpoint `restore` if given.
 
+    It runs in the TaskManager of its name, or, where that is not `dedicated`, in any free slots.
     Returns Flink's job id; None where a job of this name already runs, with `beside` one of this very plan.
     """
-    host, port = addresses.flink_rest_url.removeprefix("http://").split(":")
-    fingerprint = job.fingerprint(addresses)
+    host, port = addresses.flink_rest
+    fingerprint = job.fingerprint
     options = {
         **job.options,
         "execution.target": "remote",
         "rest.address": host,
-        "rest.port": port,
+        "rest.port": str(port),
         "execution.checkpointing.dir": flink_uri(checkpoint_folder(checkpoints, job.name, fingerprint)),
         # Shown by Flink beside the job, and read back where it is stopped with a savepoint.
         "pipeline.global-job-parameters": f"{FINGERPRINT}:{fingerprint}",
     }
     if restore:
         options["execution.state-recovery.path"] = restore
-    environment = _environment(options, job.name)
+    environment = _environment(options, job.name if dedicated else None)
     for definition in job.definitions:
         if isinstance(definition, Once):
             _compute_once(environment, definition)
@@ -64,7 +71,7 @@ def submit(
     statements = environment.create_statement_set()
     for insert in job.inserts:
         statements.add_insert_sql(insert)
-    await_cluster(addresses, names.TASKMANAGERS[job.name])
+    await_cluster(addresses, names.TASKMANAGERS[job.name] if dedicated else None)
     with httpx.Client(base_url=addresses.flink_rest_url, timeout=5) as flink:
         namesakes = [other for other in running_jobs(flink) if other.name == job.name]
     if any(other.fingerprint == fingerprint or not beside for other in namesakes):
@@ -83,8 +90,8 @@ class _NotReady(Exception):
     """The job's TaskManager has not registered yet, or the broker no topics."""
 
 
-def await_cluster(addresses: Addresses, taskmanager: str, *, seconds: float = 120) -> None:
-    """Returns once Flink has the TaskManager and Kafka the topics; planning may thus run while they start.
+def await_cluster(addresses: Addresses, taskmanager: str | None, *, seconds: float = 120) -> None:
+    """Returns once Flink has the TaskManager, or any for None, and Kafka the topics; planning may thus run meanwhile.
 
     Raises ComponentFailed after `seconds`.
     """
@@ -94,7 +101,7 @@ def await_cluster(addresses: Addresses, taskmanager: str, *, seconds: float = 12
         retry=tenacity.retry_if_exception_type((httpx.TransportError, KafkaException, _NotReady)),
         reraise=True,
     )
-    broker = AdminClient({"bootstrap.servers": addresses.kafka_bootstrap_servers, "log_level": 0})
+    broker = AdminClient({**addresses.kafka.librdkafka(), "log_level": 0})
     try:
         retry(_look, addresses.flink_rest_url, taskmanager, broker)
     except (httpx.TransportError, KafkaException, _NotReady) as error:
@@ -104,17 +111,17 @@ def await_cluster(addresses: Addresses, taskmanager: str, *, seconds: float = 12
         ) from error
 
 
-def _look(flink_rest_url: str, taskmanager: str, broker: AdminClient) -> None:
+def _look(flink_rest_url: str, taskmanager: str | None, broker: AdminClient) -> None:
     answer = httpx.get(f"{flink_rest_url}/taskmanagers", timeout=2)
     registered = {found["id"] for found in answer.json()["taskmanagers"]} if answer.is_success else set()
-    if taskmanager not in registered:
-        raise _NotReady(f"{taskmanager} has not registered with Flink")
+    if not registered or (taskmanager and taskmanager not in registered):
+        raise _NotReady(f"{taskmanager or 'any TaskManager'} has not registered with Flink")
     missing = set(names.TOPICS) - set(broker.list_topics(timeout=2).topics)
     if missing:
         raise _NotReady(f"no topic {', '.join(sorted(missing))}")
 
 
-def _environment(options: dict[str, str], resource: str) -> StreamTableEnvironment:
+def _environment(options: dict[str, str], resource: str | None) -> StreamTableEnvironment:
     """A table environment whose jobs go to the cluster that `options` name, on the TaskManager that has `resource`.
 
     PyFlink's own constructors make a local environment, which runs jobs inside this process whatever the options say.
@@ -124,6 +131,8 @@ def _environment(options: dict[str, str], resource: str) -> StreamTableEnvironme
         configuration.set_string(key, value)
     java = get_gateway().jvm.org.apache.flink.streaming.api.environment.StreamExecutionEnvironment
     environment = StreamExecutionEnvironment(java(configuration._j_configuration))
+    if resource is None:
+        return StreamTableEnvironment.create(environment)
     # Flink takes an external resource along with cores and heap only; neither is divided among the slots.
     slot = SlotSharingGroup.builder(_EVERY_TASK).set_cpu_cores(1.0).set_task_heap_memory_mb(1)
     environment.register_slot_sharing_group(slot.set_external_resource(resource, 1.0).build())
@@ -145,16 +154,18 @@ def main(arguments: Sequence[str]) -> None:
     """The command line: each argument is a job's name, name@deployment, or one of both with =checkpoint."""
     configure_logs("jobs")
     addresses, settings = Addresses.from_environment(), load_settings()
-    checkpoints = settings.paths.checkpoints
+    checkpoints, dedicated = settings.paths.checkpoints, settings.flink.dedicated_taskmanagers
     checkpoints.mkdir(parents=True, exist_ok=True)
     for argument in arguments:
         what, _, restore = argument.partition("=")
         name, _, number = what.partition("@")
         deployment = Deployments(settings.paths.rules).get(int(number)) if number else None
         job = job_plan(name, addresses, settings, deployment)
-        job_id = submit(job, addresses, checkpoints, restore=restore or None, beside=deployment is not None)
+        job_id = submit(
+            job, addresses, checkpoints, restore=restore or None, beside=deployment is not None, dedicated=dedicated
+        )
         event = "job submitted" if job_id else "job already runs"
-        log.info(event, job=what, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint(addresses))
+        log.info(event, job=what, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint)
 
 
 if __name__ == "__main__":

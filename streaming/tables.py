@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 from contracts import names, positions
 from contracts.addresses import Addresses
+from contracts.kafka_access import KafkaAccess
+from contracts.postgres import is_postgres, jdbc_url
 from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_TOPIC_BYTES
 from contracts.schema import Contract, Field, load_contract
 from contracts.tables import Table
@@ -64,14 +66,18 @@ def options(pairs: dict[str, str]) -> str:
     return f"WITH (\n  {lines}\n)"
 
 
+def _properties(kafka: KafkaAccess) -> dict[str, str]:
+    return {f"properties.{key}": value for key, value in kafka.flink().items()}
+
+
 def _source_options(
-    *, topic: str, servers: str, group: str, starts: Mapping[int, int], in_batches: bool
+    *, topic: str, kafka: KafkaAccess, group: str, starts: Mapping[int, int], in_batches: bool
 ) -> dict[str, str]:
     positions = ";".join(f"partition:{partition},offset:{offset}" for partition, offset in sorted(starts.items()))
     return {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": servers,
+        **_properties(kafka),
         "properties.group.id": group,
         # A restored job goes on from its checkpoint. One without goes on from `starts`, by partition, or from the
         # offsets it last committed to the group, and the first one ever begins at the beginning.
@@ -85,11 +91,11 @@ def _source_options(
     }
 
 
-def _sink_options(*, topic: str, servers: str, linger_ms: int = 0) -> dict[str, str]:
+def _sink_options(*, topic: str, kafka: KafkaAccess, linger_ms: int = 0) -> dict[str, str]:
     return {
         "connector": "kafka",
         "topic": topic,
-        "properties.bootstrap.servers": servers,
+        **_properties(kafka),
         # Exactly-once would show a record only when its checkpoint commits. Ids are deterministic instead.
         "sink.delivery-guarantee": "at-least-once",
         "properties.linger.ms": str(linger_ms),
@@ -120,8 +126,7 @@ def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = 
 
     To be `stored`, it is read in batches, and with the records' headers.
     """
-    servers = addresses.kafka_bootstrap_servers
-    kafka = _source_options(topic=names.RAW_TOPIC, servers=servers, group=group, starts=starts, in_batches=stored)
+    kafka = _source_options(topic=names.RAW_TOPIC, kafka=addresses.kafka, group=group, starts=starts, in_batches=stored)
     headers = ",\n  headers MAP<STRING, BYTES> METADATA VIRTUAL" if stored else ""
     return f"""CREATE TEMPORARY TABLE {RAW} (
   payload STRING,
@@ -221,7 +226,7 @@ def _json_options() -> dict[str, str]:
 
 def alert_sink(addresses: Addresses) -> str:
     """The alerts topic, keyed by account."""
-    kafka = _sink_options(topic=names.ALERT_TOPIC, servers=addresses.kafka_bootstrap_servers)
+    kafka = _sink_options(topic=names.ALERT_TOPIC, kafka=addresses.kafka)
     keyed = {"key.format": "raw", "key.fields": "account_id"}
     columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
     return f"CREATE TEMPORARY TABLE {ALERTS_OUT} (\n{columns}\n) {options({**kafka, **keyed, **_json_options()})}"
@@ -229,8 +234,9 @@ def alert_sink(addresses: Addresses) -> str:
 
 def alert_source(addresses: Addresses, *, group: str) -> str:
     """The alerts topic, for storing."""
-    servers = addresses.kafka_bootstrap_servers
-    kafka = _source_options(topic=names.ALERT_TOPIC, servers=servers, group=group, starts=NOWHERE, in_batches=True)
+    kafka = _source_options(
+        topic=names.ALERT_TOPIC, kafka=addresses.kafka, group=group, starts=NOWHERE, in_batches=True
+    )
     columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
     return (
         f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n{columns},\n{_POSITION},\n  arrived AS PROCTIME()\n) "
@@ -242,7 +248,7 @@ def dead_letter_sink(addresses: Addresses) -> str:
     """The dead-letter topic."""
     kafka = {
         # Nobody waits for a dead letter, and a flood of them, each sent by itself, keeps the broker from the alerts.
-        **_sink_options(topic=names.DEAD_LETTER_TOPIC, servers=addresses.kafka_bootstrap_servers, linger_ms=100),
+        **_sink_options(topic=names.DEAD_LETTER_TOPIC, kafka=addresses.kafka, linger_ms=100),
         # A record that is larger than this would restart the job for ever.
         "properties.max.request.size": str(DEAD_LETTER_TOPIC_BYTES),
     }
@@ -263,19 +269,24 @@ def into_dead_letter_topic(refused: str) -> str:
 
 
 def lake_catalog(addresses: Addresses) -> str:
-    """The Iceberg catalog, shared with Python through the same SQLite file."""
-    path = addresses.iceberg_catalog_uri.removeprefix("sqlite:///").split("?")[0]
+    """The Iceberg catalog, shared with Python through the same database."""
     settings = {
         "type": "iceberg",
         "catalog-impl": "org.apache.iceberg.jdbc.JdbcCatalog",
-        # A commit waits for so many ms where another process holds the file; where it gave up, the job would start
-        # again from its checkpoint. Half of the checkpoints' own timeout.
-        "uri": f"jdbc:sqlite:{path}?journal_mode=WAL&busy_timeout=60000",
+        "uri": _catalog_uri(addresses.iceberg_catalog_uri),
         # The layout PyIceberg reads and writes.
         "jdbc.schema-version": "V1",
         "warehouse": addresses.iceberg_warehouse,
     }
     return f"CREATE CATALOG {addresses.iceberg_catalog_name} {options(settings)}"
+
+
+def _catalog_uri(uri: str) -> str:
+    if is_postgres(uri):
+        return jdbc_url(uri)
+    # A commit waits for so many ms where another process holds the file; where it gave up, the job would start again
+    # from its checkpoint. Half of the checkpoints' own timeout.
+    return f"jdbc:sqlite:{uri.removeprefix('sqlite:///').split('?')[0]}?journal_mode=WAL&busy_timeout=60000"
 
 
 def lake_table(addresses: Addresses, table: Table) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.kafka_access import KafkaAccess
 from generator.publisher import Outcome, ProducerLike, Publisher, producer_settings
 
 Row = tuple[int, Outcome, int | None, int | None]
@@ -51,7 +52,7 @@ def publisher_of(
     **more: Any,
 ) -> Publisher:
     """A publisher to one topic, by this producer."""
-    settings = {**producer_settings(servers, rate=10), "queue.buffering.max.messages": room}
+    settings = {**producer_settings(KafkaAccess(servers), rate=10), "queue.buffering.max.messages": room}
     return Publisher(settings, "topic", settle=settled, stopping=stopping, connect=connect, **more)
 
 

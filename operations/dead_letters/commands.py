@@ -74,7 +74,7 @@ def replay(addresses: Addresses, repairs: Iterable[Repair | Unreadable], *, dry_
         with open_tables(addresses) as tables, _ledger(addresses) as ledger:
             yield from Replay(tables, ledger, None, _user(), _now).run(repairs)
         return
-    log = KafkaRawLog(addresses.kafka_bootstrap_servers)
+    log = KafkaRawLog(addresses.kafka)
     log.ends()  # before anything is made or noted: there is a broker
     with (
         alone(folder / "lock"),

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 
 from contracts import names
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 from contracts.positions import Position
 from contracts.record_sizes import RAW_TOPIC_BYTES
 from generator.publisher import producer_settings
@@ -52,8 +53,8 @@ class RawLog(Protocol):
 class KafkaRawLog:
     """The topic at a broker."""
 
-    def __init__(self, bootstrap_servers: str, *, grace_seconds: float = _GRACE_SECONDS) -> None:
-        self._servers, self._grace = bootstrap_servers, grace_seconds
+    def __init__(self, kafka: KafkaAccess, *, grace_seconds: float = _GRACE_SECONDS) -> None:
+        self._kafka, self._grace = kafka, grace_seconds
 
     def ends(self) -> dict[int, int]:
         """As the protocol says."""
@@ -76,7 +77,7 @@ class KafkaRawLog:
                 starts.append(TopicPartition(names.RAW_TOPIC, partition, start))
         consumer = Consumer(
             {
-                "bootstrap.servers": self._servers,
+                **self._kafka.librdkafka(),
                 "group.id": "dead-letter-replay",  # never joined: partitions are assigned, nothing is committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
@@ -96,7 +97,7 @@ class KafkaRawLog:
                     if message.error() is None:
                         _note(message, headers, found)
                 if time.monotonic() - heard > _SILENCE_SECONDS:
-                    raise NotRunning(f"Kafka at {self._servers} stopped answering. Look at: pipeline status")
+                    raise NotRunning(f"Kafka at {self._kafka} stopped answering. Look at: pipeline status")
         finally:
             consumer.close()
         return found
@@ -104,7 +105,7 @@ class KafkaRawLog:
     def send(self, records: Sequence[Outgoing], report: Report) -> None:
         """As the protocol says."""
         settings: dict[str, str | int | float | bool] = {
-            **producer_settings(self._servers, rate=0),
+            **producer_settings(self._kafka, rate=0),
             "client.id": "dead-letter-replay",
             "delivery.timeout.ms": _DELIVERY_MS,
             "message.max.bytes": RAW_TOPIC_BYTES,
@@ -122,11 +123,9 @@ class KafkaRawLog:
         producer.flush(_DELIVERY_MS / 1000 + 5)
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
-        topics = topic_offsets(self._servers, (names.RAW_TOPIC,))
+        topics = topic_offsets(self._kafka, (names.RAW_TOPIC,))
         if not topics:
-            raise NotRunning(
-                f"Kafka at {self._servers} has no topic {names.RAW_TOPIC}. Start the pipeline: pipeline up"
-            )
+            raise NotRunning(f"Kafka at {self._kafka} has no topic {names.RAW_TOPIC}. Start the pipeline: pipeline up")
         return {partition.partition: (partition.earliest, partition.end) for partition in topics[0].partitions}
 
 

@@ -1,7 +1,7 @@
-"""The embedded Flink cluster: a JobManager and a TaskManager a job, from the distribution inside PyFlink's wheel.
+"""The Flink cluster: a JobManager and a TaskManager a job, from the distribution inside PyFlink's wheel.
 
-Writes their configuration and gives their commands; the supervisor runs them, on loopback. The commands start Java
-directly: Flink's own shell scripts first start two more JVMs to divide the memory, which costs 2 to 4 s a start.
+Writes their configuration and gives their commands; the supervisor runs them, or a container each. The commands start
+Java directly: Flink's own shell scripts first start two more JVMs to divide the memory, which costs 2 to 4 s a start.
 """
 
 import os
@@ -53,6 +53,9 @@ class FlinkCluster:
     settings: Flink
     rest_port: int
     rpc_port: int
+    # Where its processes find the JobManager, and what all of them listen on.
+    host: str = "127.0.0.1"
+    listen: str = "127.0.0.1"
 
     @property
     def configuration_folder(self) -> Path:
@@ -77,16 +80,17 @@ class FlinkCluster:
         """What all of Flink's processes share, keys as Flink spells them."""
         temporary = self.paths.flink / "tmp"
         return {
-            "jobmanager.rpc.address": "127.0.0.1",
-            "jobmanager.bind-host": "127.0.0.1",
+            "jobmanager.rpc.address": self.host,
+            "jobmanager.bind-host": self.listen,
             "jobmanager.rpc.port": self.rpc_port,
             "jobmanager.memory.process.size": f"{self.settings.jobmanager_mb}m",
             "jobmanager.execution.failover-strategy": "region",
             "env.java.opts.all": " ".join(JAVA_OPTIONS),
-            "taskmanager.host": "127.0.0.1",
-            "taskmanager.bind-host": "127.0.0.1",
-            "rest.address": "127.0.0.1",
-            "rest.bind-address": "127.0.0.1",
+            # Elsewhere it finds out by itself under which address the JobManager sees it.
+            **({"taskmanager.host": self.listen} if self.listen == "127.0.0.1" else {}),
+            "taskmanager.bind-host": self.listen,
+            "rest.address": self.host,
+            "rest.bind-address": self.listen,
             "rest.port": self.rest_port,
             "rest.bind-port": str(self.rest_port),
             # Whoever may submit a job may run any code: the page shows, the command line acts.

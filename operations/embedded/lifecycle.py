@@ -76,9 +76,12 @@ class Pipeline:
         """The health of everything. Raises NotRunning."""
         processes = self.supervisor.processes()
         if processes:
-            return examine(self.addresses(), processes, memory=memory)
+            return examine(self.addresses(), processes, elsewhere=self.settings.elsewhere, memory=memory)
+        if not self.settings.supervised:
+            return examine(self.addresses(), (), elsewhere=self.settings.elsewhere)
         if orphans := self.supervisor.leftovers():
-            return (_dead_supervisor(len(orphans)), *examine(self.addresses(), ()))
+            left = examine(self.addresses(), (), elsewhere=self.settings.elsewhere)
+            return (_dead_supervisor(len(orphans)), *left)
         raise NotRunning(f"no pipeline runs in {self.settings.paths.root}. Start it: pipeline up")
 
     def start(self, *, generator: bool, keep_rules: bool = False, progress: Progress | None = None) -> Running:
@@ -89,6 +92,7 @@ class Pipeline:
         first, shown in `progress`.
         Raises ConfigError, PortTaken, JavaMissing, JarError, ComponentFailed; then nothing is left running.
         """
+        self._refuse_unsupervised()
         check_configuration(self.settings, generator=generator, keep_rules=keep_rules)
         self._refuse_foreign_folder()
         fetch_all(progress)
@@ -99,12 +103,12 @@ class Pipeline:
             if self.supervisor.leftovers():
                 self.supervisor.stop(seconds=_PROCESS_SECONDS)
             stack = Stack(self.settings, choose_ports(self.settings), new_session(datetime.now(UTC)), generator)
-            programs, environment = stack.prepare()
+            stack.prepare()
             stack.addresses.write()
             want_what_is_configured(self.settings, stack.addresses, keep_rules=keep_rules)
             self.started = True
             try:
-                self.supervisor.start(programs, environment)
+                self.supervisor.start(stack.programs(), stack.environment())
             except BaseException:  # Ctrl-C included: whatever was started must not outlive this call
                 self.supervisor.stop(seconds=0)
                 raise
@@ -148,6 +152,7 @@ class Pipeline:
         The session's row is closed meanwhile; where it cannot be, `warn` is told why, and the next session closes it.
         An interruption ends everything at once, and is raised then.
         """
+        self._refuse_unsupervised()
         if not self.settings.paths.run.exists() and not self.supervisor.leftovers():
             return False  # and no folder is made by asking
         with self._alone():
@@ -185,10 +190,12 @@ class Pipeline:
     def _closing(self) -> Closing | None:
         session = self.supervisor.session()
         # A pipeline whose tables were never made has no row.
-        return Closing(self.addresses(), session) if session and self.settings.paths.catalog.exists() else None
+        made = self.settings.lake.catalog or self.settings.paths.catalog.exists()
+        return Closing(self.addresses(), session) if session and made else None
 
     def is_removable(self) -> bool:
         """Whether there is a state folder. Raises PipelineError while processes write to it, or where it is none."""
+        self._refuse_unsupervised()
         root = self.settings.paths.root
         if self.is_running() or self.supervisor.leftovers():
             raise PipelineError(f"the pipeline in {root} is running. End it first: pipeline down")
@@ -213,6 +220,12 @@ class Pipeline:
 
     def _is_state_folder(self) -> bool:
         return self._lock.is_file() or self.settings.paths.addresses.is_file()
+
+    def _refuse_unsupervised(self) -> None:
+        if not self.settings.supervised:
+            raise ConfigError(
+                "supervised", "is false: something else runs this pipeline's processes. Use that, as docker compose up"
+            )
 
     def _refuse_foreign_folder(self) -> None:
         """`reset` removes the whole folder, so it must hold nothing else from the beginning."""

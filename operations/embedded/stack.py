@@ -1,11 +1,11 @@
-"""The embedded pipeline put together: which processes there are, in which order, with which environment."""
+"""The pipeline put together: which processes there are, in which order, with which environment."""
 
 import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts import names
+from contracts import names, postgres
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT
 from contracts.sessions import SESSION_VARIABLE
@@ -45,48 +45,65 @@ class Stack:
     @property
     def addresses(self) -> Addresses:
         """Where it can be reached."""
-        return Addresses.local(
-            state=self.settings.paths,
-            kafka_port=self.ports.kafka,
-            flink_rest_port=self.ports.flink_rest,
-            dagster_port=self.ports.dagster,
+        return self.settings.addresses(
+            kafka_port=self.ports.kafka, flink_rest_port=self.ports.flink_rest, dagster_port=self.ports.dagster
         )
 
-    def prepare(self) -> tuple[tuple[Program, ...], dict[str, str]]:
-        """Writes every configuration file; returns the programs and the environment they run in.
+    def prepare(self) -> None:
+        """Writes every configuration file, makes the tables and databases.
 
         Raises JavaMissing, JarError, ConfigError, ComponentFailed.
         """
-        paths, java = self.settings.paths, find_java().executable
-        broker = Broker(
-            paths.kafka, java, kafka_jars(), self.settings.kafka, self.ports.kafka, self.ports.kafka_controller
-        )
-        flink = FlinkCluster(
-            paths, java, flink_jars(), hadoop_jars(), self.settings.flink, self.ports.flink_rest, self.ports.flink_rpc
-        )
+        paths = self.settings.paths
         paths.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        paths.run.mkdir(mode=0o700, exist_ok=True)
         keep_contracts(paths)
-        environment = self._environment(flink)
-        with storage(paths, environment):
-            broker.prepare()
-            flink.prepare()
-        return self._programs(broker, flink), environment
+        with storage(self.settings, self.environment()):
+            if names.BROKER not in self.settings.elsewhere:
+                self._broker().prepare()
+            self._flink().prepare()
 
-    def _programs(self, broker: Broker, flink: FlinkCluster) -> tuple[Program, ...]:
+    def programs(self) -> tuple[Program, ...]:
+        """Those that run here, in the order they start."""
+        elsewhere = self.settings.elsewhere
+        broker = () if names.BROKER in elsewhere else (self._broker_program(),)
+        flink = () if names.JOBMANAGER in elsewhere else self.flink()
         traffic = Program(names.GENERATOR, (sys.executable, "-m", "generator"), wanted=False, stop_seconds=12)
         return (
-            Program(names.BROKER, broker.command(), stop_seconds=10, start_seconds=_START_SECONDS),
-            Program(names.JOBMANAGER, flink.jobmanager_command(), start_seconds=_START_SECONDS),
-            *(
-                Program(
-                    name, flink.taskmanager_command(job), nice=_TASKMANAGER_NICE[job], start_seconds=_START_SECONDS
-                )
-                for job, name in names.TASKMANAGERS.items()
-            ),
+            *broker,
+            *flink,
             Program(names.JOB_KEEPER, (sys.executable, "-m", "operations.keeper")),
             *((traffic,) if self.generator else ()),
             *self.control_plane(),
+        )
+
+    def _broker(self) -> Broker:
+        ports = self.ports
+        return Broker(
+            self.settings.paths.kafka, find_java().executable, kafka_jars(), self.settings.kafka, ports.kafka,
+            ports.kafka_controller,
         )  # fmt: skip
+
+    def _broker_program(self) -> Program:
+        return Program(names.BROKER, self._broker().command(), stop_seconds=10, start_seconds=_START_SECONDS)
+
+    def _flink(self) -> FlinkCluster:
+        host, port = self.addresses.flink_rest
+        return FlinkCluster(
+            self.settings.paths, find_java().executable, flink_jars(), hadoop_jars(), self.settings.flink, port,
+            self.ports.flink_rpc or self.settings.flink.rpc_port, host, self.settings.listen,
+        )  # fmt: skip
+
+    def flink(self) -> tuple[Program, ...]:
+        """Flink's: the JobManager, and a TaskManager a job."""
+        flink = self._flink()
+        return (
+            Program(names.JOBMANAGER, flink.jobmanager_command(), start_seconds=_START_SECONDS),
+            *(
+                Program(name, flink.taskmanager_command(job), nice=_TASKMANAGER_NICE[job], start_seconds=_START_SECONDS)
+                for job, name in names.TASKMANAGERS.items()
+            ),
+        )
 
     def control_plane(self) -> tuple[Program, ...]:
         """Dagster's three: the code server, which holds all that is ours, and the daemon and webserver that ask it."""
@@ -103,27 +120,30 @@ class Stack:
         return (
             dagster(
                 names.CODE_SERVER, str(binaries / "dagster"), "api", "grpc", "-m", "pipeline_assets.definitions",
-                "-h", "127.0.0.1", "-p", str(self.ports.dagster_code),
+                "-h", self.settings.listen, "-p", str(self.ports.dagster_code),
             ),
             dagster(names.DAEMON, _NO_DOCSTRINGS, str(binaries / "dagster-daemon"), "run", "-w", workspace),
             dagster(
                 names.WEBSERVER, _NO_DOCSTRINGS, str(binaries / "dagster-webserver"), "-w", workspace,
-                "-h", "127.0.0.1", "-p", str(self.ports.dagster),
+                "-h", self.settings.listen, "-p", str(self.ports.dagster),
                 *(("--read-only",) if self.settings.dagster.read_only else ()),
             ),
         )  # fmt: skip
 
-    def _environment(self, flink: FlinkCluster) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """What they run in."""
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {
             **inherited,
-            **flink.environment(),
+            **self._flink().environment(),
+            **postgres.password_file(self.settings.paths.run),
             **self.addresses.to_environment(),
             SESSION_VARIABLE: self.session,
             "PIPELINE_CONTRACTS": str(self.settings.paths.contracts),
             "PYTHONUNBUFFERED": "1",
             "JVM_ARGS": _CLIENT_JVM,
             "DAGSTER_HOME": str(self.settings.paths.dagster),
+            "DAGSTER_CODE_HOST": self.settings.dagster.code_host,
             "DAGSTER_CODE_PORT": str(self.ports.dagster_code),
             # What was asked for by an option holds as well where the pipeline takes over from itself.
             READ_ONLY_VARIABLE: str(self.settings.dagster.read_only).lower(),

@@ -12,11 +12,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from contracts import postgres
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, ConfigError, PipelineError
 from contracts.paths import StatePaths, config_folder, contracts_folder
+from contracts.settings import Settings
 from contracts.tables import all_tables
+from contracts.yaml_files import read_yaml
 
 _SECONDS = 120
 
@@ -31,23 +37,26 @@ def keep_contracts(paths: StatePaths) -> None:
 
 
 @contextmanager
-def storage(paths: StatePaths, environment: dict[str, str]) -> Iterator[None]:
+def storage(settings: Settings, environment: dict[str, str]) -> Iterator[None]:
     """On leaving the block tables and databases are there; they are made while it runs.
 
     Raises ConfigError where a table differs from its contract, ComponentFailed where they cannot be made.
     """
+    paths = settings.paths
     paths.dagster.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(config_folder() / "dagster.yaml", paths.dagster / "dagster.yaml")
+    instance = yaml.safe_dump(instance_configuration(settings), sort_keys=False)
+    (paths.dagster / "dagster.yaml").write_text(instance, encoding="utf-8")
     stamp, wanted = paths.catalog.with_name("tables.sha256"), _fingerprint()
-    tables_are_there = stamp.exists() and stamp.read_text(encoding="ascii") == wanted
-    if tables_are_there and (paths.dagster / "history").exists():
+    # What a server holds may have been dropped there: it is looked for each time.
+    tables_are_there = not settings.lake.catalog and stamp.exists() and stamp.read_text(encoding="ascii") == wanted
+    if tables_are_there and not settings.dagster.storage and (paths.dagster / "history").exists():
         yield
         return
     # Made aside and moved when complete: half of them, left by an interruption, would be taken for all.
     aside = paths.dagster / "new"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    shutil.copyfile(paths.dagster / "dagster.yaml", aside / "dagster.yaml")
+    (aside / "dagster.yaml").write_text(instance, encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "operations.embedded.storage"],
         env={**environment, "DAGSTER_HOME": str(aside)},
@@ -65,8 +74,19 @@ def storage(paths: StatePaths, environment: dict[str, str]) -> Iterator[None]:
         raise ConfigError(contracts_folder(), words.strip())
     if maker.returncode != 0:
         raise ComponentFailed(f"the tables and databases in {paths.root} could not be made: {words.strip()}")
+    stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(wanted, encoding="ascii")
-    _move_databases(aside, paths.dagster)
+    if not settings.dagster.storage:
+        _move_databases(aside, paths.dagster)
+    shutil.rmtree(aside)
+
+
+def instance_configuration(settings: Settings) -> dict[str, Any]:
+    """Dagster's own: `dagster.yaml` of the configuration folder, and where the history is. Raises ConfigError."""
+    content, _ = read_yaml(config_folder() / "dagster.yaml")
+    if settings.dagster.storage:
+        content["storage"] = {"postgres": {"postgres_url": postgres.sqlalchemy_url(settings.dagster.storage)}}
+    return content
 
 
 def _fingerprint() -> str:
@@ -79,7 +99,6 @@ def _move_databases(aside: Path, home: Path) -> None:
         # What says that all is there goes last.
         for made in sorted(aside.iterdir(), key=lambda path: path.name == "history"):
             made.replace(home / made.name)
-    shutil.rmtree(aside)
 
 
 def main() -> int:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.paths import PROJECT, StatePaths
+from contracts.paths import PROJECT
+from contracts.settings import Settings
 from operations.embedded.supervision import Supervisor
 
 
@@ -26,16 +27,17 @@ class Orphanhood:
         return os.getppid() != self._parent
 
 
-def take_over(addresses: Addresses, paths: StatePaths) -> "subprocess.Popen[bytes]":
+def take_over(addresses: Addresses, settings: Settings) -> "subprocess.Popen[bytes]":
     """Starts `pipeline up` for the state folder, in a session of its own: it will end this process too.
 
     It keeps the marks of this pipeline's processes in its environment, so that a `pipeline down` ends it with them.
     """
+    paths = settings.paths
     generator = () if names.GENERATOR in Supervisor(paths).programs() else ("--no-generator",)
     with (paths.logs / "takeover.out").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "operations.cli", "up", "--detach", "--keep-rules", *generator],
-            env={**os.environ, **_same_ports(addresses)},
+            env={**os.environ, **same_ports(addresses, settings)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -44,10 +46,11 @@ def take_over(addresses: Addresses, paths: StatePaths) -> "subprocess.Popen[byte
         )
 
 
-def _same_ports(addresses: Addresses) -> dict[str, str]:
+def same_ports(addresses: Addresses, settings: Settings) -> dict[str, str]:
     """Settings for the ports that clients know; a port chosen by chance would otherwise be another one now."""
-    return {
-        "PIPELINE_KAFKA__PORT": addresses.kafka_bootstrap_servers.rpartition(":")[2],
-        "PIPELINE_FLINK__REST_PORT": str(urlsplit(addresses.flink_rest_url).port),
-        "PIPELINE_DAGSTER__PORT": str(urlsplit(addresses.dagster_url).port),
-    }
+    ports = {"PIPELINE_DAGSTER__PORT": str(urlsplit(addresses.dagster_url).port)}
+    if names.BROKER not in settings.elsewhere:
+        ports["PIPELINE_KAFKA__PORT"] = addresses.kafka_bootstrap_servers.rpartition(":")[2]
+    if names.JOBMANAGER not in settings.elsewhere:
+        ports["PIPELINE_FLINK__REST_PORT"] = str(urlsplit(addresses.flink_rest_url).port)
+    return ports

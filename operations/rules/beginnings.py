@@ -6,6 +6,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from contracts import names
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 from streaming.deployments import Begin
 
 # Added to the longest window: producers' clocks and the broker's may differ, and records wait in buffers.
@@ -13,25 +14,25 @@ _MARGIN_SECONDS = 60
 _SECONDS = 10.0
 
 
-def beginning_at_the_end(servers: str, memory_seconds: int) -> Begin:
-    """Judge whatever is written from now on. Raises NotRunning where Kafka at `servers` does not answer in time."""
-    with _Log(servers) as log:
+def beginning_at_the_end(kafka: KafkaAccess, memory_seconds: int) -> Begin:
+    """Judge whatever is written from now on. Raises NotRunning where Kafka at `kafka` does not answer in time."""
+    with _Log(kafka) as log:
         return log.begin(log.ends(), memory_seconds)
 
 
-def beginning_where_a_group_stopped(servers: str, group: str, memory_seconds: int) -> Begin:
+def beginning_where_a_group_stopped(kafka: KafkaAccess, group: str, memory_seconds: int) -> Begin:
     """Judge what the consumer group `group` has not read; everything, where it never read. Raises NotRunning."""
-    with _Log(servers, group) as log:
+    with _Log(kafka, group) as log:
         return log.begin(log.committed(), memory_seconds)
 
 
 class _Log:
     """The raw topic."""
 
-    def __init__(self, servers: str, group: str = "pipeline-observer") -> None:
-        self._servers = servers
+    def __init__(self, kafka: KafkaAccess, group: str = "pipeline-observer") -> None:
+        self._kafka = kafka
         self._consumer = Consumer(
-            {"bootstrap.servers": servers, "group.id": group, "enable.auto.commit": False, "log_level": 0}
+            {**kafka.librdkafka(), "group.id": group, "enable.auto.commit": False, "log_level": 0}
         )
 
     def __enter__(self) -> "_Log":
@@ -40,7 +41,7 @@ class _Log:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._consumer.close()
         if isinstance(error, KafkaException):
-            raise NotRunning(f"Kafka at {self._servers} does not answer: {error.args[0].str()}") from error
+            raise NotRunning(f"Kafka at {self._kafka} does not answer: {error.args[0].str()}") from error
 
     def _partitions(self) -> list[TopicPartition]:
         topic = self._consumer.list_topics(names.RAW_TOPIC, timeout=_SECONDS).topics[names.RAW_TOPIC]

@@ -60,13 +60,13 @@ class Switch:
     def _begin(self, wanted: Deployment, *, of: Deployment | None) -> Deployment:
         """`wanted` with the place where it begins; one that has its place already keeps it."""
         if wanted.begin is None:
-            book, servers = self.deployments.book(wanted), self.addresses.kafka_bootstrap_servers
+            book, kafka = self.deployments.book(wanted), self.addresses.kafka
             if of is None:  # the first ever: from the first record on, or where a former version stopped
                 begin = Begin()
             elif wanted.cold:
-                begin = beginning_where_a_group_stopped(servers, names.ALERTING_JOB, book.memory_seconds)
+                begin = beginning_where_a_group_stopped(kafka, names.ALERTING_JOB, book.memory_seconds)
             else:
-                begin = beginning_at_the_end(servers, book.memory_seconds)
+                begin = beginning_at_the_end(kafka, book.memory_seconds)
             wanted = wanted.model_copy(update={"begin": begin})
             log.info("a rule book begins", deployment=wanted.number, begin=begin.model_dump(), after=of and of.number)
         fingerprint = self._fingerprint(wanted)
@@ -74,7 +74,7 @@ class Switch:
 
     def _fingerprint(self, deployment: Deployment) -> str:
         plan = job_plan(names.ALERTING_JOB, self.addresses, self.settings, deployment)
-        return plan.fingerprint(self.addresses)
+        return plan.fingerprint
 
     def _save(self, deployment: Deployment, fingerprint: str) -> Deployment:
         return self.deployments.save(deployment.model_copy(update={"fingerprint": fingerprint}))
@@ -131,7 +131,7 @@ class Switch:
         if not short or any(part in read for part in short):
             return not short
         # A job that was restored and has read nothing since shows no position: its checkpoints do.
-        group = committed_offsets(self.addresses.kafka_bootstrap_servers, names.ALERTING_JOB, names.RAW_TOPIC)
+        group = committed_offsets(self.addresses.kafka, names.ALERTING_JOB, names.RAW_TOPIC)
         return all(group.get(part, 0) >= offset for part, offset in short.items())
 
 
@@ -150,5 +150,5 @@ def want_what_is_configured(settings: Settings, nowhere: Addresses, *, keep_rule
         deployments.want(book, text, reason="first start", cold=True)
     elif changes_between(deployments.book(current), book):
         deployments.want(book, text, reason="rules changed", cold=True)
-    elif job_plan(names.ALERTING_JOB, nowhere, settings, current).fingerprint(nowhere) != current.fingerprint:
+    elif job_plan(names.ALERTING_JOB, nowhere, settings, current).fingerprint != current.fingerprint:
         deployments.want(book, text, reason="contract, settings or version changed", cold=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,13 @@ class TopicOffsets:
         )
 
 
-def topic_offsets(bootstrap_servers: str, topics: tuple[str, ...], *, timeout: float = 5.0) -> tuple[TopicOffsets, ...]:
+def topic_offsets(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5.0) -> tuple[TopicOffsets, ...]:
     """The offsets of those of `topics` that exist, in their order; `timeout` in seconds holds for each request.
 
     Raises NotRunning where the broker does not answer in time.
     """
     # It never subscribes, so it joins no group. At a higher log level librdkafka fills stderr while a broker is down.
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "pipeline-observer", "log_level": 0})
+    consumer = Consumer({**kafka.librdkafka(), "group.id": "pipeline-observer", "log_level": 0})
     try:
         existing = consumer.list_topics(timeout=timeout).topics
         return tuple(
@@ -60,17 +61,17 @@ def topic_offsets(bootstrap_servers: str, topics: tuple[str, ...], *, timeout: f
             if topic in existing and existing[topic].error is None
         )
     except KafkaException as error:
-        raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
 
 
-def offsets_at(bootstrap_servers: str, topic: str, moment: datetime, *, timeout: float = 5.0) -> dict[int, int]:
+def offsets_at(kafka: KafkaAccess, topic: str, moment: datetime, *, timeout: float = 5.0) -> dict[int, int]:
     """By partition of `topic`, the offset of the first record sent at `moment` (aware) or later; the end for none.
 
     Raises NotRunning where the broker does not answer in time.
     """
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "pipeline-observer", "log_level": 0})
+    consumer = Consumer({**kafka.librdkafka(), "group.id": "pipeline-observer", "log_level": 0})
     try:
         partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
         milliseconds = int(moment.timestamp() * 1000)
@@ -82,7 +83,7 @@ def offsets_at(bootstrap_servers: str, topic: str, moment: datetime, *, timeout:
             for found in consumer.offsets_for_times(asked, timeout=timeout)
         }
     except KafkaException as error:
-        raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
 
@@ -92,12 +93,12 @@ def _offsets(consumer: Consumer, topic: str, partition: int, timeout: float) -> 
     return PartitionOffsets(partition, earliest, end)
 
 
-def committed_offsets(bootstrap_servers: str, group: str, topic: str, *, timeout: float = 5.0) -> dict[int, int]:
+def committed_offsets(kafka: KafkaAccess, group: str, topic: str, *, timeout: float = 5.0) -> dict[int, int]:
     """By partition of `topic`, the offset that the consumer group `group` reads next; none where it never committed.
 
     Raises NotRunning where the broker does not answer in time.
     """
-    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": group, "log_level": 0})
+    consumer = Consumer({**kafka.librdkafka(), "group.id": group, "log_level": 0})
     try:
         partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
         asked = [TopicPartition(topic, partition) for partition in sorted(partitions)]
@@ -105,6 +106,6 @@ def committed_offsets(bootstrap_servers: str, group: str, topic: str, *, timeout
             found.partition: found.offset for found in consumer.committed(asked, timeout=timeout) if found.offset >= 0
         }
     except KafkaException as error:
-        raise NotRunning(f"Kafka at {bootstrap_servers} does not answer: {error.args[0].str()}") from error
+        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()

@@ -6,7 +6,7 @@ from contracts.errors import ConfigError
 from contracts.settings import Flink
 from streaming import tables
 from streaming.deployments import Begin
-from streaming.jobs.plan import JobPlan, Once, job_options
+from streaming.jobs.plan import JobPlan, Once, job_options, placed
 from streaming.rules.book import RuleBook
 
 # From the offsets last committed, or the first ones, and with cold windows.
@@ -31,19 +31,23 @@ def alerting_job(addresses: Addresses, flink: Flink, book: RuleBook, begin: Begi
         checkpoint_ms=flink.alerting_checkpoint_ms,
         buffer_timeout_ms=flink.buffer_timeout_ms,
     )
-    return JobPlan(
-        name=names.ALERTING_JOB,
-        definitions=(
-            tables.raw_source(addresses, group=names.ALERTING_JOB, starts=begin.read_from),
-            tables.judged_view(),
-            Once(tables.JUDGED, tables.JUDGED_ONCE),
-            tables.valid_view(tables.JUDGED_ONCE),
-            Once(tables.VALID, tables.VALID_ONCE),
-            tables.alert_sink(addresses),
-        ),
-        inserts=(f"INSERT INTO {tables.ALERTS_OUT}\n{_judged(book.alerts(tables.VALID_ONCE, 'arrived'), begin)}",),
-        options=options,
-    )
+
+    def plan(at: Addresses) -> JobPlan:
+        return JobPlan(
+            name=names.ALERTING_JOB,
+            definitions=(
+                tables.raw_source(at, group=names.ALERTING_JOB, starts=begin.read_from),
+                tables.judged_view(),
+                Once(tables.JUDGED, tables.JUDGED_ONCE),
+                tables.valid_view(tables.JUDGED_ONCE),
+                Once(tables.VALID, tables.VALID_ONCE),
+                tables.alert_sink(at),
+            ),
+            inserts=(f"INSERT INTO {tables.ALERTS_OUT}\n{_judged(book.alerts(tables.VALID_ONCE, 'arrived'), begin)}",),
+            options=options,
+        )
+
+    return placed(plan, addresses)
 
 
 def _judged(alerts: str, begin: Begin) -> str:

@@ -7,7 +7,7 @@ from contracts.settings import Flink
 from contracts.tables import Table, alerts, dead_letters, transactions
 from streaming import tables
 from streaming.explain import Explanation
-from streaming.jobs.plan import JobPlan, Once, job_options
+from streaming.jobs.plan import JobPlan, Once, job_options, placed
 
 _REFUSED = "refused_transactions"
 _EXPLAINED = "explained_transactions"
@@ -24,34 +24,38 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
         checkpoint_ms=flink.lakehouse_checkpoint_ms,
         buffer_timeout_ms=tables.BATCH_MS,
     )
-    return JobPlan(
-        name=names.LAKEHOUSE_JOB,
-        definitions=(
-            tables.lake_catalog(addresses),
-            _EXPLAIN,
-            tables.raw_source(addresses, group=names.LAKEHOUSE_JOB, stored=True),
-            tables.alert_source(addresses, group=names.LAKEHOUSE_JOB),
-            tables.dead_letter_sink(addresses),
-            tables.judged_view(replays=True),
-            Once(tables.JUDGED, tables.JUDGED_ONCE),
-            tables.valid_view(tables.JUDGED_ONCE, replays=True),
-            _explained_view(),
-            Once(_EXPLAINED, _EXPLAINED_ONCE),
-            _refused_view(),
-        ),
-        inserts=(
-            _insert(addresses, transactions(), f"FROM {tables.VALID}"),
-            _insert(addresses, dead_letters(), f"FROM {_REFUSED}"),
-            tables.into_dead_letter_topic(_REFUSED),
-            _insert(addresses, alerts(), _first_of_each_alert()),
-        ),
-        options={
-            **options,
-            # The explanation of a refused record runs inside the TaskManager; a process of its own would hold
-            # records back for up to a second and cost 300 MB.
-            "python.execution-mode": "thread",
-        },
-    )
+
+    def plan(at: Addresses) -> JobPlan:
+        return JobPlan(
+            name=names.LAKEHOUSE_JOB,
+            definitions=(
+                tables.lake_catalog(at),
+                _EXPLAIN,
+                tables.raw_source(at, group=names.LAKEHOUSE_JOB, stored=True),
+                tables.alert_source(at, group=names.LAKEHOUSE_JOB),
+                tables.dead_letter_sink(at),
+                tables.judged_view(replays=True),
+                Once(tables.JUDGED, tables.JUDGED_ONCE),
+                tables.valid_view(tables.JUDGED_ONCE, replays=True),
+                _explained_view(),
+                Once(_EXPLAINED, _EXPLAINED_ONCE),
+                _refused_view(),
+            ),
+            inserts=(
+                _insert(at, transactions(), f"FROM {tables.VALID}"),
+                _insert(at, dead_letters(), f"FROM {_REFUSED}"),
+                tables.into_dead_letter_topic(_REFUSED),
+                _insert(at, alerts(), _first_of_each_alert()),
+            ),
+            options={
+                **options,
+                # The explanation of a refused record runs inside the TaskManager; a process of its own would hold
+                # records back for up to a second and cost 300 MB.
+                "python.execution-mode": "thread",
+            },
+        )
+
+    return placed(plan, addresses)
 
 
 def _explained_view() -> str:

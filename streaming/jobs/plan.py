@@ -1,11 +1,22 @@
 """A Flink job as data: the SQL it is made of and its configuration. Golden files hold every plan."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
+from contracts import names
 from contracts.addresses import Addresses
 from contracts.settings import Flink
 
+_NOWHERE = Addresses(
+    kafka_bootstrap_servers="kafka:9092",
+    flink_rest_url="http://flink:8081",
+    dagster_url="http://dagster:3000",
+    iceberg_catalog_uri="sqlite:///catalog.db",
+    iceberg_catalog_name=names.CATALOG,
+    iceberg_warehouse="file:///warehouse",
+    pipeline_state="/state",
+)
 # The job parameter that carries the plan's fingerprint.
 FINGERPRINT = "fingerprint"
 
@@ -27,22 +38,23 @@ class Once:
 
 @dataclass(frozen=True)
 class JobPlan:
-    """`definitions` run first, one by one; the `inserts` together are the job. `options` are Flink's own keys."""
+    """`definitions` run first, one by one; the `inserts` together are the job. `options` are Flink's own keys.
+
+    `fingerprint` is a hash of what the job does, wherever it runs: state fits only a plan with the one that wrote it.
+    """
 
     name: str
     definitions: tuple[str | Once, ...]
     inserts: tuple[str, ...]
     options: dict[str, str]
+    fingerprint: str = ""
 
-    def fingerprint(self, addresses: Addresses) -> str:
-        """A hash of what the job does, wherever it runs. State fits only a plan with the fingerprint that wrote it."""
-        text = "\n".join(map(str, (*self.definitions, *self.inserts)))
-        path = addresses.iceberg_catalog_uri.removeprefix("sqlite:///").split("?")[0]
-        places = addresses.to_environment() | {"CATALOG": path}
-        # The longest first: a state folder may have the catalog's name in its path, as `fraud-lakehouse` has.
-        for name, value in sorted(places.items(), key=lambda place: len(place[1]), reverse=True):
-            text = text.replace(value, name)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+def placed(plan: Callable[[Addresses], JobPlan], addresses: Addresses) -> JobPlan:
+    """The plan at `addresses`. Its fingerprint is that of the same plan at no place at all."""
+    nowhere = plan(_NOWHERE)
+    text = "\n".join(map(str, (*nowhere.definitions, *nowhere.inserts)))
+    return replace(plan(addresses), fingerprint=hashlib.sha256(text.encode()).hexdigest()[:16])
 
 
 def job_options(

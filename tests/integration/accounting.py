@@ -61,7 +61,7 @@ def written(pipeline: CommandLine) -> int:
 
 def cut(addresses: Addresses) -> Cut:
     """How far the raw topic reaches."""
-    (raw,) = topic_offsets(addresses.kafka_bootstrap_servers, (names.RAW_TOPIC,), timeout=20)
+    (raw,) = topic_offsets(addresses.kafka, (names.RAW_TOPIC,), timeout=20)
     return {partition.partition: partition.end for partition in raw.partitions}
 
 
@@ -159,7 +159,7 @@ def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut
 
 def topic_ids(addresses: Addresses, *, seconds: float = 60) -> set[str]:
     """The alert ids in the alerts topic, each perhaps more than once."""
-    (topic,) = topic_offsets(addresses.kafka_bootstrap_servers, (names.ALERT_TOPIC,), timeout=20)
+    (topic,) = topic_offsets(addresses.kafka, (names.ALERT_TOPIC,), timeout=20)
     consumer = Consumer(
         {"bootstrap.servers": addresses.kafka_bootstrap_servers, "group.id": "recovery", "enable.auto.commit": False}
     )

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from contracts.kafka_access import KafkaAccess
 from contracts.names import RAW_TOPIC
 from contracts.paths import PROJECT
 from contracts.settings import load_settings
@@ -66,7 +67,7 @@ def broker(tmp_path: Path) -> Iterator[RunningBroker]:
     running = RunningBroker(made, tmp_path / "kafka.log")
     running.start()
     try:
-        create_topics(running.servers, settings, timeout=60)
+        create_topics(KafkaAccess(running.servers), settings, timeout=60)
         yield running
     finally:
         running.kill()

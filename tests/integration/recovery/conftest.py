@@ -71,7 +71,7 @@ class Patient:
 
     def alerts(self) -> int:
         """How many were ever written to the topic."""
-        (topic,) = topic_offsets(self.addresses.kafka_bootstrap_servers, (names.ALERT_TOPIC,), timeout=20)
+        (topic,) = topic_offsets(self.addresses.kafka, (names.ALERT_TOPIC,), timeout=20)
         return topic.written
 
     def pids(self) -> tuple[int, ...]:

@@ -99,7 +99,7 @@ def exported(pipeline: CommandLine, places: Collection[Position], file: Path, *,
 
 def repairs_of(pipeline: CommandLine, places: Sequence[Position]) -> dict[Position, tuple[Position, str]]:
     """Place and amount of the one row that repairs each of `places`, after the tables have taken in the whole log."""
-    (raw,) = topic_offsets(pipeline.addresses().kafka_bootstrap_servers, (names.RAW_TOPIC,))
+    (raw,) = topic_offsets(pipeline.addresses().kafka, (names.RAW_TOPIC,))
     (count,) = await_rows(
         pipeline,
         f"""SELECT * FROM (SELECT (SELECT count(*) FROM transactions) + (SELECT count(*) FROM dead_letters) AS fates)
@@ -191,7 +191,7 @@ def test_replay_whose_delivery_was_not_noted_is_found_and_not_sent_again(pipelin
         ends = json.loads(ledger.execute("SELECT log_ends FROM attempts ORDER BY number DESC").fetchone()[0])
     ledger.close()
     # As the log alone tells it, and as the command does, by whatever it finds first.
-    log = KafkaRawLog(pipeline.addresses().kafka_bootstrap_servers, grace_seconds=0)
+    log = KafkaRawLog(pipeline.addresses().kafka, grace_seconds=0)
     since = {int(partition): offset for partition, offset in ends.items()}
     assert log.find([place], since) == {place: Position.parse(sent["replayed_as"])}
     assert log.find([place], log.ends()) == {}

@@ -50,7 +50,7 @@ class Listener(threading.Thread):
                 "log_level": 0,
             }
         )
-        (topic,) = topic_offsets(addresses.kafka_bootstrap_servers, (names.ALERT_TOPIC,))
+        (topic,) = topic_offsets(addresses.kafka, (names.ALERT_TOPIC,))
         self._consumer.assign([TopicPartition(topic.topic, part.partition, part.end) for part in topic.partitions])
 
     def run(self) -> None:
@@ -128,7 +128,7 @@ def test_poison_flood_delays_alerts_by_seconds_at_most_and_explains_every_record
         f"all in the tables {time.monotonic() - ended:.1f} s after the last\n"
     )
     assert _refused(addresses) == reasons
-    (topic,) = topic_offsets(addresses.kafka_bootstrap_servers, (names.DEAD_LETTER_TOPIC,))
+    (topic,) = topic_offsets(addresses.kafka, (names.DEAD_LETTER_TOPIC,))
     assert topic.written == reasons.total()
     assert delays[-1] < _LATE_SECONDS
 

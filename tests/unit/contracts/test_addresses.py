@@ -1,5 +1,6 @@
 """Addresses travel through the environment and the state folder unchanged."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ def test_to_environment_names_what_clients_expect(addresses: Addresses, tmp_path
     state = tmp_path / "state"
     assert addresses.to_environment() == {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
         "FLINK_REST_URL": "http://127.0.0.1:2",
         "DAGSTER_URL": "http://127.0.0.1:3",
         "ICEBERG_CATALOG_URI": f"sqlite:///{state}/lake/catalog.db?timeout=30",
@@ -45,6 +47,11 @@ def test_from_environment_missing_variable_is_named_with_the_remedy(addresses: A
     del environment["FLINK_REST_URL"]
     with pytest.raises(NotRunning, match=r"FLINK_REST_URL is not set.*pipeline up"):
         Addresses.from_environment(environment if value is None else {**environment, "FLINK_REST_URL": value})
+
+
+def test_from_environment_of_brokers_with_a_login_is_the_same(addresses: Addresses) -> None:
+    login = replace(addresses, kafka_security_protocol="SASL_SSL", kafka_sasl_mechanism="PLAIN", kafka_username="me")
+    assert Addresses.from_environment(login.to_environment()) == login
 
 
 def test_read_of_write_is_the_same(addresses: Addresses, tmp_path: Path) -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from contracts import names
+from contracts.addresses import Addresses
 from contracts.errors import ConfigError
+from contracts.kafka_access import KafkaAccess
 from contracts.paths import PROJECT
 from contracts.settings import Settings, load_settings, variables
 from tests.config_copies import replaced
@@ -36,11 +39,78 @@ def test_load_settings_folder_given_is_read_instead(config: Path, monkeypatch: p
     assert load_settings().flink.rest_port == 8081
 
 
-@pytest.mark.parametrize("name", [name for name in variables() if name != "PIPELINE_STATE"])
+# Any text will do for a path; all else has a form, which this one has not.
+@pytest.mark.parametrize("name", sorted(set(variables()) - {"PIPELINE_STATE", "PIPELINE_KAFKA__CA_FILE"}))
 def test_load_settings_every_variable_is_heard(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(name, "not a number")
-    with pytest.raises(ConfigError, match=f"environment variable {name}: .*found 'not a number'"):
+    monkeypatch.setenv(name, 'not a "number"')
+    with pytest.raises(ConfigError, match=f"environment variable {name}: .*found 'not a \"number\"'"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"KAFKA__SECURITY_PROTOCOL": "SSL"}, "name their bootstrap_servers"),
+        ({"KAFKA__REPLICATION": "3"}, "name their bootstrap_servers"),
+        ({"KAFKA__BOOTSTRAP_SERVERS": "k:9092", "KAFKA__SECURITY_PROTOCOL": "SASL_SSL"}, "asks for a username"),
+        ({"KAFKA__BOOTSTRAP_SERVERS": "k"}, "BOOTSTRAP_SERVERS"),
+        ({"FLINK__REST_URL": "https://flink:8081"}, "expected http://host:port"),
+        ({"FLINK__REST_URL": "http://flink"}, "expected http://host:port"),
+        ({"LAKE__CATALOG": "sqlite:///x"}, "expected postgresql://user@host:5432/database"),
+        ({"LAKE__CATALOG": "postgresql://u@h/lake"}, "expected postgresql://user@host:5432/database"),
+        ({"LAKE__CATALOG": "postgresql://u:p@h:5432/lake"}, "holds a password.*PGPASSWORD"),
+        ({"DAGSTER__STORAGE": "postgresql://h:5432/lake"}, "expected postgresql://user@host:5432/database"),
+        ({"DAGSTER__HOST": "a b"}, "DAGSTER__HOST"),
+    ],
+)
+def test_load_settings_what_runs_elsewhere_badly_named_says_how(
+    settings: dict[str, str], complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.items():
+        monkeypatch.setenv(f"PIPELINE_{name}", value)
+    with pytest.raises(ConfigError, match=complaint):
+        load_settings()
+
+
+def test_addresses_of_what_runs_elsewhere_are_as_configured() -> None:
+    settings = Settings.model_validate(
+        {
+            "kafka": {
+                "bootstrap_servers": "a:9093,b:9093", "security_protocol": "SASL_SSL", "username": "me",
+                "ca_file": "certificates/ca.pem",
+            },
+            "flink": {"rest_url": "http://flink:8081/"},
+            "lake": {"catalog": "postgresql://me@db:5432/lake"},
+            "dagster": {"host": "web"},
+        }
+    )  # fmt: skip
+    found = settings.addresses(kafka_port=1, flink_rest_port=2, dagster_port=3)
+    assert found.kafka == KafkaAccess(
+        "a:9093,b:9093", "SASL_SSL", "SCRAM-SHA-512", "me", str(PROJECT / "certificates" / "ca.pem")
+    )
+    assert (found.flink_rest_url, found.flink_rest) == ("http://flink:8081", ("flink", 8081))
+    assert found.iceberg_catalog_uri == "postgresql://me@db:5432/lake"
+    assert found.dagster_url == "http://web:3"
+
+
+def test_addresses_of_all_that_runs_here_are_this_machine() -> None:
+    settings = Settings()
+    local = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=2, dagster_port=3)
+    assert settings.addresses(kafka_port=1, flink_rest_port=2, dagster_port=3) == local
+
+
+@pytest.mark.parametrize(
+    ("settings", "elsewhere"),
+    [
+        ({}, set()),
+        ({"kafka": {"bootstrap_servers": "k:9092"}}, {"kafka"}),
+        ({"flink": {"rest_url": "http://f:8081"}}, {"jobmanager", "taskmanager-alerting", "taskmanager-lakehouse"}),
+        ({"flink": {"rest_url": "http://f:8081", "dedicated_taskmanagers": False}}, {"jobmanager"}),
+        ({"supervised": False}, set(names.COMPONENTS) - {"jobs"}),
+    ],
+)
+def test_elsewhere_is_what_is_named_so(settings: dict[str, object], elsewhere: set[str]) -> None:
+    assert Settings.model_validate(settings).elsewhere == elsewhere
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
+from contracts.kafka_access import KafkaAccess
 from generator.health import HealthFile, Reading
 from generator.publisher import Publisher, producer_settings
 from tests.fake_producer import FakeProducer
@@ -29,7 +30,7 @@ class Time:
 @pytest.fixture
 def publisher(producer: FakeProducer) -> Publisher:
     return Publisher(
-        producer_settings("localhost:1", rate=10),
+        producer_settings(KafkaAccess("localhost:1"), rate=10),
         "topic",
         settle=lambda *told: None,
         stopping=lambda: False,

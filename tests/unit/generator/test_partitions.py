@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from confluent_kafka import Message, Producer
 
+from contracts.kafka_access import KafkaAccess
 from generator.partitions import murmur2, partitions_of
 from generator.publisher import producer_settings
 from generator.texts import account_ids, octets
@@ -30,7 +31,7 @@ def test_murmur2_published_values_are_met(key: bytes, expected: int) -> None:
 def test_partitions_of_accounts_are_where_librdkafka_puts_them(mock_brokers: Callable[[], str]) -> None:
     keys = account_ids(np.array([*range(500), 123_456_788, 999_999_998]))
     placed: dict[bytes | None, int | None] = {}
-    producer = Producer(producer_settings(mock_brokers(), rate=0))
+    producer = Producer(producer_settings(KafkaAccess(mock_brokers()), rate=0))
 
     def note(error: object, message: Message) -> None:
         assert error is None

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError, Producer
 from structlog.testing import capture_logs
 
 from contracts.errors import ComponentFailed, NotRunning
+from contracts.kafka_access import KafkaAccess
 from generator.circuit import FAILURES
 from generator.publisher import Outcome, ProducerLike, producer_settings
 from tests.fake_producer import NOBODY, FakePartition, FakeProducer, FakeTopic
@@ -152,7 +153,7 @@ def test_send_waiting_for_room_calls_back(producer: FakeProducer) -> None:
 
 
 def test_producer_settings_low_rate_waits_less_for_company() -> None:
-    lingers = [producer_settings("localhost:1", rate=rate)["linger.ms"] for rate in (10, 5000, 0)]
+    lingers = [producer_settings(KafkaAccess("localhost:1"), rate=rate)["linger.ms"] for rate in (10, 5000, 0)]
     assert lingers == [1, 5, 5]
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
+from contracts.kafka_access import KafkaAccess
 from generator.config import DisturbancesConfig, GeneratorConfig
 from generator.health import HealthFile, Reading
 from generator.ledger import Ledger
@@ -50,7 +51,7 @@ def _run(
     stop, clock = stop or Stop(), clock or Clock()
     ledger = Ledger(folder, config.ledger, run="run")
     publisher = Publisher(
-        producer_settings("localhost:1", rate=10),
+        producer_settings(KafkaAccess("localhost:1"), rate=10),
         "topic",
         settle=ledger.settle,
         stopping=stop,

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from contracts import names
+from contracts.kafka_access import KafkaAccess
 from generator.health import Reading
 from operations.embedded.obituaries import ALIVE, Obituary
 from operations.embedded.supervision import ProcessState
@@ -39,9 +40,12 @@ class World:
 
     word: Path = Path("/nowhere/health.json")
 
-    def judge(self, *processes: ProcessState, kafka: str = NOBODY) -> dict[str, Component]:
+    def judge(
+        self, *processes: ProcessState, kafka: str = NOBODY, elsewhere: Collection[str] = ()
+    ) -> dict[str, Component]:
         with self._client(self.flink) as flink, self._client(self.dagster, self._graphql) as dagster:
-            return {found.name: found for found in judge(processes, flink, dagster, kafka, self.word, seconds=0.2)}
+            found = judge(processes, flink, dagster, KafkaAccess(kafka), self.word, elsewhere=elsewhere, seconds=0.2)
+            return {component.name: component for component in found}
 
     @staticmethod
     def _client(
@@ -132,6 +136,22 @@ def test_judge_everything_answers_all_are_healthy(kafka: Callable[..., str]) -> 
     alerting = names.TASKMANAGERS[names.ALERTING_JOB]
     assert found[alerting] == Component(alerting, Health.HEALTHY, "registered", 4711, 10)
     assert found[names.DAEMON].detail == "2 loops beat"
+
+
+def test_judge_what_runs_elsewhere_is_asked_in_its_place(kafka: Callable[..., str]) -> None:
+    servers = kafka(*names.TOPICS)
+    found = World(flink(JOB)).judge(
+        process(names.JOB_KEEPER), kafka=servers, elsewhere={names.JOBMANAGER, names.BROKER}
+    )
+    assert list(found) == [names.BROKER, names.JOBMANAGER, names.JOB_KEEPER, "job alerting", "job lakehouse"]
+    assert found[names.BROKER] == Component(names.BROKER, Health.HEALTHY, servers)
+    assert found[names.JOBMANAGER].health is Health.HEALTHY
+
+
+def test_judge_generator_elsewhere_is_known_by_its_word_alone(tmp_path: Path) -> None:
+    world = World(word=tmp_path / "health.json")
+    (generator, *_) = world.judge(elsewhere={names.GENERATOR}).values()
+    assert (generator.health, generator.pid) == (Health.STARTING, None)
 
 
 def test_judge_broker_without_its_topics_names_those_to_come(kafka: Callable[..., str]) -> None:

@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import ComponentFailed, MachineError, NotRunning, PipelineError
+from contracts.errors import ComponentFailed, ConfigError, MachineError, NotRunning, PipelineError
 from contracts.paths import PROJECT
 from contracts.sessions import SESSION_VARIABLE
 from contracts.settings import Settings
@@ -140,6 +140,26 @@ def test_alone_state_folder_that_cannot_be_made_names_the_remedy(tmp_path: Path)
         Pipeline(Settings(state=tmp_path / "file"))._alone(),
     ):
         pass
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "reset"])
+def test_pipeline_that_something_else_runs_is_left_to_it(command: str, tmp_path: Path) -> None:
+    pipeline = Pipeline(Settings(state=tmp_path, supervised=False))
+    act: dict[str, Callable[[], object]] = {
+        "start": lambda: pipeline.start(generator=False),
+        "stop": pipeline.stop,
+        "reset": pipeline.reset,
+    }
+    with pytest.raises(ConfigError, match=r"supervised: .*docker compose up"):
+        act[command]()
+
+
+def test_components_that_something_else_runs_are_asked_all_the_same(tmp_path: Path) -> None:
+    pipeline = Pipeline(Settings(state=tmp_path, supervised=False))
+    Addresses.local(state=pipeline.settings.paths, kafka_port=1, flink_rest_port=1, dagster_port=1).write()
+    found = {component.name: component.health for component in pipeline.components()}
+    assert found[names.BROKER] is found[names.JOBMANAGER] is Health.STARTING
+    assert names.JOB_KEEPER not in found
 
 
 def test_reset_right_after_stop_leaves_nothing(pipeline: Pipeline) -> None:

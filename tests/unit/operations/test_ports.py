@@ -10,7 +10,7 @@ import pytest
 
 from contracts.errors import PortTaken
 from contracts.settings import Dagster, Flink, Kafka, Settings
-from operations.ports import choose_ports
+from operations.ports import Ports, choose_ports, configured_ports
 
 FREE = Settings(
     kafka=Kafka(port=0, controller_port=0), flink=Flink(rest_port=0, rpc_port=0), dagster=Dagster(port=0, code_port=0)
@@ -30,6 +30,23 @@ def test_choose_ports_zero_gives_distinct_free_ones() -> None:
     for port in ports:
         assert port < 32_768, "an outgoing connection could take it before its server does"
         socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_choose_ports_of_what_runs_elsewhere_is_none(taken: int) -> None:
+    elsewhere = FREE.model_copy(
+        update={
+            "kafka": Kafka(bootstrap_servers="kafka:9092", port=taken),
+            "flink": Flink(rest_url="http://flink:8081", rest_port=taken),
+        }
+    )
+    ports = choose_ports(elsewhere)
+    assert (ports.kafka, ports.kafka_controller, ports.flink_rest, ports.flink_rpc) == (0, 0, 0, 0)
+    assert 0 not in (ports.dagster, ports.dagster_code)
+
+
+def test_configured_ports_are_taken_as_they_stand(taken: int) -> None:
+    settings = Settings(dagster=Dagster(port=taken))
+    assert configured_ports(settings) == Ports(taken, 4266, 9092, 9093, 8081, 6123)
 
 
 def test_choose_ports_configured_ones_are_kept() -> None:

@@ -34,7 +34,7 @@ def checkpointed(settings: Settings, job: str, fingerprint: str) -> Path:
 def test_lakehouse_restore_point_of_an_unchanged_job_is_its_newest_checkpoint(
     settings: Settings, addresses: Addresses
 ) -> None:
-    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses)
+    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint
     folder = checkpointed(settings, names.LAKEHOUSE_JOB, fingerprint)
     point = lakehouse_restore_point(addresses, settings)
     assert point is not None
@@ -48,13 +48,13 @@ def test_lakehouse_restore_point_of_a_job_that_never_ran_is_none(settings: Setti
 def test_lakehouse_restore_point_after_its_contract_has_grown_is_its_newest_checkpoint(
     settings: Settings, addresses: Addresses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses)
+    fingerprint = job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint
     folder = checkpointed(settings, names.LAKEHOUSE_JOB, fingerprint)
     record_contracts(settings.paths.checkpoints, names.LAKEHOUSE_JOB, fingerprint)
     monkeypatch.setenv("PIPELINE_CONFIG", str(with_optional_fields(copy_of_config(tmp_path))))
     forget_contracts()
     try:
-        assert job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint(addresses) != fingerprint
+        assert job_plan(names.LAKEHOUSE_JOB, addresses, settings).fingerprint != fingerprint
         point = lakehouse_restore_point(addresses, settings)
     finally:
         forget_contracts()

@@ -14,6 +14,7 @@ from confluent_kafka import Producer
 
 from contracts import names
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 from generator.health import Reading
 from pipeline_assets.graph import GENERATOR, job_key, topic_key
 from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
@@ -68,7 +69,7 @@ def broker() -> Iterator[str]:
 
 
 def test_topic_offsets_existing_topic_gives_each_partition_and_leaves_out_missing_topics(broker: str) -> None:
-    (found,) = topic_offsets(broker, (names.RAW_TOPIC, names.ALERT_TOPIC))
+    (found,) = topic_offsets(KafkaAccess(broker), (names.RAW_TOPIC, names.ALERT_TOPIC))
     assert found.topic == names.ALERT_TOPIC
     assert found.partitions[:2] == (PartitionOffsets(0, 0, 4), PartitionOffsets(1, 0, 3))
     assert (found.written, found.retained) == (7, 7)
@@ -81,7 +82,7 @@ def test_topic_offsets_records_past_retention_are_written_but_not_retained() -> 
 
 def test_topic_offsets_silent_broker_raises_with_its_address() -> None:
     with pytest.raises(NotRunning, match=r"127\.0\.0\.1:1"):
-        topic_offsets("127.0.0.1:1", (names.RAW_TOPIC,), timeout=0.5)
+        topic_offsets(KafkaAccess("127.0.0.1:1"), (names.RAW_TOPIC,), timeout=0.5)
 
 
 def test_job_statuses_resubmitted_job_gives_the_newest() -> None:

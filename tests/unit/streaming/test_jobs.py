@@ -12,7 +12,7 @@ from contracts.settings import Flink
 from streaming.deployments import Begin
 from streaming.jobs.alerting import alerting_job
 from streaming.jobs.lakehouse import lakehouse_job
-from streaming.jobs.plan import JobPlan
+from streaming.jobs.plan import JobPlan, placed
 from streaming.rules.book import load_rules
 from tests.config_copies import replaced
 from tests.conftest import Golden
@@ -33,7 +33,7 @@ def both(addresses: Addresses, config: Path | None = None, flink: Flink = FLINK)
 def fingerprints(state: str, *, port: int = 9092, flink: Flink = FLINK, config: Path | None = None) -> list[str]:
     paths = StatePaths(Path(state))
     addresses = Addresses.local(state=paths, kafka_port=port, flink_rest_port=port + 1, dagster_port=port + 2)
-    return [plan.fingerprint(addresses) for plan in both(addresses, config, flink)]
+    return [plan.fingerprint for plan in both(addresses, config, flink)]
 
 
 def test_alerting_job_plan_is_the_golden(addresses: Addresses, golden: Golden) -> None:
@@ -84,10 +84,34 @@ def test_fingerprint_other_rule_differs_for_alerting_alone(config: Path, old: st
     assert before[1] == after[1]
 
 
-def test_fingerprint_other_statement_differs(addresses: Addresses) -> None:
+def test_placed_other_statement_has_another_fingerprint(addresses: Addresses) -> None:
     _, plan = both(addresses)
-    other = replace(plan, inserts=plan.inserts[:-1])
-    assert plan.fingerprint(addresses) != other.fingerprint(addresses)
+    fewer = placed(lambda at: replace(both(at)[1], inserts=plan.inserts[:-1]), addresses)
+    assert plan.fingerprint != fewer.fingerprint
+
+
+def test_fingerprint_other_brokers_and_another_catalog_is_the_same(addresses: Addresses) -> None:
+    elsewhere = replace(
+        addresses, kafka_bootstrap_servers="a:1,b:2", kafka_security_protocol="SASL_SSL",
+        kafka_sasl_mechanism="PLAIN", kafka_username="u", iceberg_catalog_uri="postgresql://u@h:5432/lake",
+    )  # fmt: skip
+    assert [plan.fingerprint for plan in both(elsewhere)] == [plan.fingerprint for plan in both(addresses)]
+
+
+def test_lakehouse_job_elsewhere_is_the_golden_and_holds_no_password(
+    addresses: Addresses, golden: Golden, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n")
+    monkeypatch.setenv("KAFKA_PASSWORD", "a secret")
+    monkeypatch.setenv("PGPASSWORD", "a secret")
+    elsewhere = replace(
+        addresses, kafka_bootstrap_servers="kafka.example:9093", kafka_security_protocol="SASL_SSL",
+        kafka_sasl_mechanism="SCRAM-SHA-512", kafka_username="pipeline", kafka_ca_file=str(tmp_path / "ca.pem"),
+        iceberg_catalog_uri="postgresql://lake@db.example:5432/lake?sslmode=require",
+    )  # fmt: skip
+    text = as_text(both(elsewhere)[1])
+    golden("flink/lakehouse_elsewhere.sql", text)
+    assert "a secret" not in text
 
 
 def test_alerting_job_of_a_deployment_reads_earlier_than_it_judges(addresses: Addresses, golden: Golden) -> None:
@@ -98,7 +122,7 @@ def test_alerting_job_of_a_deployment_reads_earlier_than_it_judges(addresses: Ad
 def test_fingerprint_of_another_beginning_is_another(addresses: Addresses) -> None:
     """A book that is deployed again must not go on from the state of its former deployment."""
     prints = {
-        alerting_job(addresses, FLINK, load_rules(), Begin(read_from={0: n}, judge_from={0: n})).fingerprint(addresses)
+        alerting_job(addresses, FLINK, load_rules(), Begin(read_from={0: n}, judge_from={0: n})).fingerprint
         for n in range(3)
     }
     assert len(prints) == 3
