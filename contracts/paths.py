@@ -48,6 +48,11 @@ class StatePaths:
         return self.root / "run" / "contracts"
 
     @property
+    def session(self) -> Path:
+        """The id of the session, where something else than `pipeline up` runs the processes."""
+        return self.root / "run" / "session"
+
+    @property
     def logs(self) -> Path:
         """One file a component."""
         return self.root / "logs"

@@ -6,9 +6,9 @@ An id is the UTC time of the start and six random digits: `20260102T030405Z-a1b2
 import os
 import platform
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, requires, version
 
 import yaml
 
@@ -39,10 +39,11 @@ def versions() -> dict[str, str]:
     """What a session runs on here: Python, the libraries that matter, and the broker's and the tables' jars."""
     jars = yaml.safe_load((PROJECT / "config" / "jars.yaml").read_text(encoding="utf-8"))["sets"]
     coordinates = [coordinate for found in jars.values() for coordinate in found["coordinates"]]
+    pinned = requires("fraud-lakehouse") or []
     named = {"kafka": "org.apache.kafka:kafka_", "iceberg": "org.apache.iceberg:iceberg-flink-runtime"}
     return {
         "python": platform.python_version(),
-        **{library: version(library) for library in _LIBRARIES},
+        **{library: _version(library, pinned) for library in _LIBRARIES},
         **{
             name: coordinate.rpartition(":")[2]
             for name, start in named.items()
@@ -50,3 +51,11 @@ def versions() -> dict[str, str]:
             if coordinate.startswith(start)
         },
     }
+
+
+def _version(library: str, pinned: Sequence[str]) -> str:
+    """The one installed, or the one pinned: not every container has all of them."""
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return next(pin.removeprefix(f"{library}==") for pin in pinned if pin.startswith(f"{library}=="))

@@ -241,6 +241,26 @@ def fetch() -> None:
 
 
 @app.command()
+def prepare() -> None:
+    """Make the tables and write the configuration, before containers run the components.
+
+    Where the pipeline runs already, it changes nothing.
+    """
+    from operations.containers import prepare as make_ready
+    from operations.terminal import console
+
+    console().print(f"Ready for session {make_ready(_settings())}.")
+
+
+@app.command()
+def run(component: Annotated[str, typer.Argument(help="The component, as `pipeline status` names it.")]) -> None:
+    """Become one component, in the foreground: what a container does."""
+    from operations.containers import become
+
+    become(_settings(), component)
+
+
+@app.command()
 def env(as_json: Json = False) -> None:
     """Print the addresses as shell exports: eval "$(pipeline env)"."""
     addresses = _addresses()

@@ -36,7 +36,9 @@ def addresses(found: Addresses) -> RenderableType:
 def status(found: Status) -> RenderableType:
     """The whole of `pipeline status`."""
     memory = sum(component.memory_mb or 0 for component in found.components)
-    parts: list[RenderableType] = [_components(found.components, f"components, {memory} MB in all", memory=True)]
+    # Of processes that something else runs, as in containers, nothing is known but how they answer.
+    title = f"components, {memory} MB in all" if memory else "components"
+    parts: list[RenderableType] = [_components(found.components, title, memory=bool(memory))]
     parts += [Text(f"\nwarning: {sentence}.", style="yellow") for sentence in found.warnings]
     if found.topics:
         parts.append(_topics(found.topics))

@@ -13,6 +13,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="rewrite the golden files instead of comparing with them"
     )
+    parser.addoption("--compose", action="store_true", help="run the tests that need Docker Compose and the images")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--compose"):
+        skip = pytest.mark.skip(reason="needs Docker: pytest --compose")
+        for item in items:
+            if item.get_closest_marker("compose"):
+                item.add_marker(skip)
 
 
 @pytest.fixture

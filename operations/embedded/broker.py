@@ -51,6 +51,19 @@ broker.session.timeout.ms=9000
 """
 
 
+def _properties_text(*, port: int, controller_port: int, logs: Path) -> str:
+    return _PROPERTIES.format(
+        port=port, controller_port=controller_port, logs=_escaped(logs), largest_bytes=DEAD_LETTER_TOPIC_BYTES
+    )
+
+
+def broker_properties(*, port: int, controller_port: int, logs: Path) -> dict[str, str]:
+    """The broker's configuration, by Kafka's own keys."""
+    text = _properties_text(port=port, controller_port=controller_port, logs=logs)
+    pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
+    return {key: value for key, _, value in pairs}
+
+
 @dataclass(frozen=True)
 class Broker:
     """The broker of one state folder. `folder` holds its configuration and its log segments."""
@@ -73,15 +86,8 @@ class Broker:
         """
         logs = self.folder / "logs"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._properties.write_text(
-            _PROPERTIES.format(
-                port=self.port,
-                controller_port=self.controller_port,
-                logs=_escaped(logs),
-                largest_bytes=DEAD_LETTER_TOPIC_BYTES,
-            ),
-            encoding="ascii",
-        )
+        text = _properties_text(port=self.port, controller_port=self.controller_port, logs=logs)
+        self._properties.write_text(text, encoding="ascii")
         write_log_configuration(
             self.folder / "log4j2.properties",
             component="kafka",

@@ -19,7 +19,7 @@ from operations.jars import flink_jars, hadoop_jars, kafka_jars
 from operations.java import find_java
 from operations.ports import Ports
 
-_CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx512m"
+_CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx256m"
 # Wherever both want a core, the control plane yields to the tables, and these to the alerts.
 _CONTROL_PLANE_NICE = 10
 # Of glibc: Dagster's processes have some 25 threads, each of which would get an arena of its own. 20 MB of 496 less.
@@ -130,12 +130,12 @@ class Stack:
             ),
         )  # fmt: skip
 
-    def environment(self) -> dict[str, str]:
-        """What they run in."""
+    def environment(self, *, flink: bool = True) -> dict[str, str]:
+        """What they run in; without `flink`, what does for the generator and Dagster."""
         inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         return {
             **inherited,
-            **self._flink().environment(),
+            **(self._flink().environment() if flink else {}),
             **postgres.password_file(self.settings.paths.run),
             **self.addresses.to_environment(),
             SESSION_VARIABLE: self.session,

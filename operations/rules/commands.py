@@ -53,7 +53,8 @@ def deploy(settings: Settings, *, watch: Callable[[Deployment], None], seconds: 
     if not found.changes:
         return None
     running = {process.name for process in Supervisor(settings.paths).processes() if process.pid}
-    if names.JOB_KEEPER not in running:
+    # Of a keeper that something else runs, only what it does is seen.
+    if settings.supervised and names.JOB_KEEPER not in running:
         raise NotRunning("no pipeline runs; the next `pipeline up` puts the file in force")
     deployments = Deployments(settings.paths.rules)
     if waiting := deployments.wanted():
