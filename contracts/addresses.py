@@ -23,7 +23,7 @@ class Addresses:
     """Where the parts of a pipeline can be reached, and how. URLs have no trailing slash.
 
     The catalog is a SQLite file (`sqlite:///`) or a PostgreSQL database (`contracts/postgres.py`), the warehouse a
-    folder (`file://`). Passwords are no addresses: they stay in the environment.
+    folder (`file://`) or in a bucket (`contracts/s3.py`). Passwords are no addresses: they stay in the environment.
     """
 
     kafka_bootstrap_servers: str

@@ -100,6 +100,11 @@ class Lake(_Section):
     """The Iceberg tables."""
 
     catalog: Database = Field(default="", description="A PostgreSQL database; none: a SQLite file in the state folder.")
+    warehouse: str = Field(
+        default="",
+        pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*)?$",
+        description="s3://bucket/path; none: a folder.",
+    )
 
 
 class Dagster(_Section):
@@ -163,6 +168,8 @@ class Settings(BaseSettings):
             here = replace(here, flink_rest_url=self.flink.rest_url)
         if self.lake.catalog:
             here = replace(here, iceberg_catalog_uri=self.lake.catalog)
+        if self.lake.warehouse:
+            here = replace(here, iceberg_warehouse=self.lake.warehouse)
         if not self.kafka.bootstrap_servers:
             return here
         kafka = self.kafka

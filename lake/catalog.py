@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from contracts.addresses import Addresses
 from contracts.postgres import sqlalchemy_url
+from contracts.s3 import is_s3, pyiceberg_properties
 
 
 def open_catalog(addresses: Addresses) -> SqlCatalog:
@@ -20,6 +21,8 @@ def open_catalog(addresses: Addresses) -> SqlCatalog:
     _prepare(uri)
     # Pinged: a server may have been started anew since a connection was last used.
     properties = {"uri": uri, "warehouse": addresses.iceberg_warehouse, "pool_pre_ping": "true"}
+    if is_s3(addresses.iceberg_warehouse):
+        properties |= pyiceberg_properties()
     return SqlCatalog(addresses.iceberg_catalog_name, **properties)
 
 

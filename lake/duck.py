@@ -16,6 +16,7 @@ import duckdb
 
 from contracts import names, tables
 from contracts.errors import ConfigError, QueryError
+from contracts.s3 import duckdb_secret, is_s3
 from lake.sql import quote
 
 # PyIceberg takes a second to import, which `pipeline trace` has not.
@@ -32,9 +33,9 @@ _MEMORY_LIMIT = "1GB"
 def connect(catalog: "Catalog", warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection with a view for each table of the pipeline (also as `finance.<name>`).
 
-    Times are in UTC. No file outside `warehouse` (a path or a file: URI) can be opened, no extension loaded and no
-    setting changed; files inside it could still be written, so run what a user typed through `select`.
-    Raises ConfigError for a warehouse that is not on this machine, pyiceberg's NoSuchTableError for a missing table.
+    Times are in UTC. No file outside `warehouse` (a path, a file: URI or a bucket) can be opened, no extension loaded
+    and no setting changed; files inside it could still be written, so run what a user typed through `select`.
+    Raises ConfigError for a warehouse of another kind, pyiceberg's NoSuchTableError for a missing table.
     """
     locations = {table.name: catalog.load_table(table.identifier).metadata_location for table in tables.all_tables()}
     with connect_to(locations, warehouse) as connection:
@@ -44,7 +45,7 @@ def connect(catalog: "Catalog", warehouse: str) -> Iterator[duckdb.DuckDBPyConne
 @contextmanager
 def connect_to(locations: Mapping[str, str], warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """The same for the tables whose newest metadata files lie at `locations`, by name."""
-    folder = _local_folder(warehouse)
+    folder = _folder(warehouse)
     with (
         tempfile.TemporaryDirectory(prefix="lake-duckdb-") as spill,
         duckdb.connect(
@@ -54,12 +55,14 @@ def connect_to(locations: Mapping[str, str], warehouse: str) -> Iterator[duckdb.
                 "autoload_known_extensions": False,
                 # SQL names tables, never variables of this program; looking for them also costs 0.2 s.
                 "python_enable_replacements": False,
+                "allow_unredacted_secrets": False,
+                "allow_persistent_secrets": False,
                 "memory_limit": _MEMORY_LIMIT,
                 "temp_directory": spill,
             },
         ) as connection,
     ):
-        load_iceberg(connection.execute)
+        load_iceberg(connection.execute, folder)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET allowed_directories = [{quote(f'{folder}/')}]")
         connection.execute("SET enable_external_access = false")
@@ -90,15 +93,18 @@ def select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyCo
         raise QueryError(f"{error}") from error
 
 
-def load_iceberg(execute: Callable[[str], object]) -> None:
-    """Loads the Iceberg extension into a database, by way of the caller's `execute`.
+def load_iceberg(execute: Callable[[str], object], location: str) -> None:
+    """Loads into a database, by way of the caller's `execute`, what reads the Iceberg tables at `location`.
 
     It is loaded from where the Python package lies: nothing is downloaded, copied or written, so any number of
     processes can do it at once (an INSTALL would write into a folder of the user's home).
     """
-    for name in _EXTENSIONS:
+    for name in (*_EXTENSIONS, *(("httpfs",) if is_s3(location) else ())):
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
         execute(f"LOAD {quote(str(folder / f'{name}.duckdb_extension'))}")
+    if is_s3(location):
+        values = ", ".join(f"{name} {quote(value)}" for name, value in duckdb_secret().items())
+        execute(f"CREATE SECRET warehouse (TYPE s3, {values})")
 
 
 def iceberg_scan(metadata_location: str, snapshot_id: int | None = None) -> str:
@@ -107,8 +113,11 @@ def iceberg_scan(metadata_location: str, snapshot_id: int | None = None) -> str:
     return f"iceberg_scan({quote(metadata_location)}{pinned})"
 
 
-def _local_folder(warehouse: str) -> Path:
+def _folder(warehouse: str) -> str:
+    """Where the tables lie, as DuckDB names it."""
     url = urlparse(warehouse)
+    if is_s3(warehouse):
+        return warehouse
     if url.scheme not in ("", "file"):
-        raise ConfigError("ICEBERG_WAREHOUSE", f"only a warehouse on this machine can be queried, not {warehouse!r}")
-    return Path(unquote(url.path)).resolve()
+        raise ConfigError("ICEBERG_WAREHOUSE", f"a folder or an S3 bucket can be queried, not {warehouse!r}")
+    return str(Path(unquote(url.path)).resolve())

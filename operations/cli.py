@@ -229,13 +229,13 @@ def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] 
 
 
 @app.command()
-def fetch() -> None:
+def fetch(s3: Annotated[bool, typer.Option("--s3", help="Also those for tables in a bucket.")] = False) -> None:
     """Fetch the jars, so that the machine can go offline."""
     from operations.jars import default_cache, fetch_all, progress_bar
     from operations.terminal import console
 
     with progress_bar() as bar:
-        count = fetch_all(bar)
+        count = fetch_all(bar, s3=s3 or bool(_settings().lake.warehouse))
     cache = escape(str(default_cache()))
     console().print(f"{count} jars fetched into {cache}." if count else f"Every jar is in {cache}.")
 

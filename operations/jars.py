@@ -27,7 +27,7 @@ from contracts.yaml_files import load_yaml
 if TYPE_CHECKING:
     from operations.maven import Advance
 
-SetName = Literal["flink", "hadoop", "kafka"]
+SetName = Literal["flink", "s3", "hadoop", "kafka"]
 
 FILE = paths.PROJECT / "config" / "jars.yaml"
 # Another process may be fetching all of them (150 MB) over a slow line.
@@ -75,6 +75,11 @@ def flink_jars(cache: Path | None = None) -> tuple[Path, ...]:
     return _class_path("flink", cache)
 
 
+def s3_jars(cache: Path | None = None) -> tuple[Path, ...]:
+    """Beside those, where the warehouse is a bucket. Fetches what is missing; raises JarError."""
+    return _class_path("s3", cache)
+
+
 def hadoop_jars(cache: Path | None = None) -> tuple[Path, ...]:
     """For `HADOOP_CLASSPATH` of every Flink process. Fetches what is missing; raises JarError."""
     return _class_path("hadoop", cache)
@@ -85,9 +90,13 @@ def kafka_jars(cache: Path | None = None) -> tuple[Path, ...]:
     return _class_path("kafka", cache)
 
 
-def fetch_all(progress: Progress | None = None, *, cache: Path | None = None) -> int:
-    """Fetches every jar that is missing and returns how many were. Shows the bytes in `progress`. Raises JarError."""
-    wanted = {pin.sha256: pin for pins in read_jars().pins.values() for pin in pins}
+def fetch_all(progress: Progress | None = None, *, s3: bool = False, cache: Path | None = None) -> int:
+    """Fetches every jar that is missing, with `s3` those for a bucket too, and returns how many were.
+
+    Shows the bytes in `progress`. Raises JarError.
+    """
+    sets = [pins for name, pins in read_jars().pins.items() if s3 or name != "s3"]
+    wanted = {pin.sha256: pin for pins in sets for pin in pins}
     return fetch(tuple(wanted.values()), cache or default_cache(), progress)
 
 

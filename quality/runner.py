@@ -131,7 +131,7 @@ def open_batch_definition(
 
 def _make_views(connection: Connection, pinned: Mapping[str, Pinned]) -> None:
     try:
-        load_iceberg(connection.exec_driver_sql)
+        load_iceberg(connection.exec_driver_sql, next(iter(pinned.values())).metadata_location)
         connection.exec_driver_sql("SET TimeZone = 'UTC'")
         for table, pin in pinned.items():
             scan = iceberg_scan(pin.metadata_location, pin.snapshot_id)

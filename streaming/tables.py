@@ -12,6 +12,7 @@ from contracts.addresses import Addresses
 from contracts.kafka_access import KafkaAccess
 from contracts.postgres import is_postgres, jdbc_url
 from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_TOPIC_BYTES
+from contracts.s3 import flink_properties, is_s3
 from contracts.schema import Contract, Field, load_contract
 from contracts.tables import Table
 from streaming.validation import (
@@ -277,6 +278,7 @@ def lake_catalog(addresses: Addresses) -> str:
         # The layout PyIceberg reads and writes.
         "jdbc.schema-version": "V1",
         "warehouse": addresses.iceberg_warehouse,
+        **(flink_properties() if is_s3(addresses.iceberg_warehouse) else {}),
     }
     return f"CREATE CATALOG {addresses.iceberg_catalog_name} {options(settings)}"
 

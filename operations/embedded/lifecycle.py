@@ -95,7 +95,7 @@ class Pipeline:
         self._refuse_unsupervised()
         check_configuration(self.settings, generator=generator, keep_rules=keep_rules)
         self._refuse_foreign_folder()
-        fetch_all(progress)
+        fetch_all(progress, s3=bool(self.settings.lake.warehouse))
         with self._alone():
             if self.is_running():
                 self._start_given_up()

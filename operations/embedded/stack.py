@@ -15,7 +15,7 @@ from operations.embedded.flink import FlinkCluster
 from operations.embedded.jvm import QUICK_START
 from operations.embedded.storage import keep_contracts, storage
 from operations.embedded.supervision import Program
-from operations.jars import flink_jars, hadoop_jars, kafka_jars
+from operations.jars import flink_jars, hadoop_jars, kafka_jars, s3_jars
 from operations.java import find_java
 from operations.ports import Ports
 
@@ -89,8 +89,9 @@ class Stack:
 
     def _flink(self) -> FlinkCluster:
         host, port = self.addresses.flink_rest
+        user_jars = (*flink_jars(), *(s3_jars() if self.settings.lake.warehouse else ()))
         return FlinkCluster(
-            self.settings.paths, find_java().executable, flink_jars(), hadoop_jars(), self.settings.flink, port,
+            self.settings.paths, find_java().executable, user_jars, hadoop_jars(), self.settings.flink, port,
             self.ports.flink_rpc or self.settings.flink.rpc_port, host, self.settings.listen,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ from openlineage.client.facet_v2 import (
 from contracts import names, tables
 from contracts.addresses import Addresses
 from contracts.lineage import TOPIC_CONTRACTS, column_origins
+from contracts.s3 import is_s3
 from contracts.schema import load_contract
 from lake.sessions import LOST, RUNNING, Session
 
@@ -171,8 +172,11 @@ class Events:
         return found
 
     def _where(self, table: str) -> tuple[str, str]:
-        """By the naming rules of OpenLineage: a table in files is where its folder is."""
-        return "file", f"{self._warehouse}/{names.NAMESPACE}/{table}"
+        """By the naming rules of OpenLineage: a table in files is where its folder, or its bucket, is."""
+        if not is_s3(self._warehouse):
+            return "file", f"{self._warehouse}/{names.NAMESPACE}/{table}"
+        bucket, _, path = self._warehouse.removeprefix("s3://").partition("/")
+        return f"s3://{bucket}", "/".join(part for part in (path, names.NAMESPACE, table) if part)
 
     def _facets(self, table: str) -> dict[str, Any]:
         definition = next(known for known in tables.all_tables() if known.name == table)

@@ -3,12 +3,14 @@
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import psycopg2
 import pytest
 import trustme
@@ -24,11 +26,12 @@ from contracts.paths import StatePaths
 from contracts.settings import Flink
 from operations.embedded.flink import FlinkCluster
 from operations.embedded.jvm import java_command, write_log_configuration
-from operations.jars import flink_jars, hadoop_jars, kafka_jars
+from operations.jars import flink_jars, hadoop_jars, kafka_jars, s3_jars
 from operations.java import find_java
 from operations.ports import free_ports
 
 USER = "pipeline"
+S3_SECRET = "what S3 knows"
 
 # The brokers' own listener and the controller's are theirs alone; what clients are given asks for TLS and a login.
 _SECURE_BROKER = """\
@@ -110,7 +113,8 @@ def flink_cluster(folder: Path, **environment: str) -> Iterator[str]:
     """
     rest, rpc = free_ports(2)
     settings = Flink(lakehouse_taskmanager_mb=1280, lakehouse_parallelism=4)
-    cluster = FlinkCluster(StatePaths(folder), find_java().executable, flink_jars(), hadoop_jars(), settings, rest, rpc)
+    jars = (*flink_jars(), *s3_jars())
+    cluster = FlinkCluster(StatePaths(folder), find_java().executable, jars, hadoop_jars(), settings, rest, rpc)
     cluster.prepare()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
     variables = {**inherited, **cluster.environment(), **environment}
@@ -119,6 +123,28 @@ def flink_cluster(folder: Path, **environment: str) -> Iterator[str]:
         _process(cluster.taskmanager_command(names.LAKEHOUSE_JOB), folder / "taskmanager.log", environment=variables),
     ):
         yield f"http://127.0.0.1:{rest}"
+
+
+@contextmanager
+def s3_server(folder: Path, bucket: str) -> Iterator[dict[str, str]]:
+    """A server that speaks S3's protocol, with this bucket; the variables by which every client finds it."""
+    (port,) = free_ports(1)
+    endpoint = f"http://127.0.0.1:{port}"
+    with _process([str(Path(sys.executable).parent / "moto_server"), "-p", str(port)], folder / "s3.log"):
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.put(f"{endpoint}/{bucket}", timeout=5).raise_for_status()
+                break
+            except httpx.TransportError:
+                assert time.monotonic() < deadline, "the S3 server does not answer"
+                time.sleep(0.2)
+        yield {
+            "AWS_ENDPOINT_URL_S3": endpoint,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "a-key",
+            "AWS_SECRET_ACCESS_KEY": S3_SECRET,
+        }
 
 
 def postgres_programs() -> Path:

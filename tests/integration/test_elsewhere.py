@@ -1,5 +1,5 @@
-"""A pipeline of which nothing but the control plane is its own: brokers with TLS and a login, a Flink session cluster
-and PostgreSQL run elsewhere, and are named in the configuration.
+"""A pipeline of which nothing but the control plane is its own: brokers with TLS and a login, a Flink session cluster,
+PostgreSQL and an S3 server run elsewhere, and are named in the configuration.
 """
 
 import json
@@ -14,7 +14,15 @@ from contracts import names
 from contracts.paths import PROJECT
 from tests.integration.accounting import assert_one_fate_each, await_fates, cut, send
 from tests.integration.conftest import CommandLine, command_line
-from tests.integration.servers import USER, flink_cluster, postgres_programs, postgres_server, secure_broker
+from tests.integration.servers import (
+    S3_SECRET,
+    USER,
+    flink_cluster,
+    postgres_programs,
+    postgres_server,
+    s3_server,
+    secure_broker,
+)
 
 KAFKA_PASSWORD, POSTGRES_PASSWORD = "what Kafka knows: 1", "what:PostgreSQL knows"
 
@@ -22,7 +30,7 @@ KAFKA_PASSWORD, POSTGRES_PASSWORD = "what Kafka knows: 1", "what:PostgreSQL know
 @pytest.fixture(scope="module")
 def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     postgres_programs()
-    kafka, flink, state = (tmp_path_factory.mktemp(name).resolve() for name in ("kafka", "flink", "pipeline"))
+    kafka, flink, s3, state = (tmp_path_factory.mktemp(name).resolve() for name in ("kafka", "flink", "s3", "pipeline"))
     # A session cluster's own way to the password, as it would be mounted there.
     passwords = flink / "pgpass"
     passwords.write_text("*:*:*:*:" + POSTGRES_PASSWORD.replace(":", r"\:") + "\n")
@@ -31,8 +39,11 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
         pytest.MonkeyPatch.context() as patch,
         postgres_server(POSTGRES_PASSWORD, "lake", "dagster") as postgres,
         secure_broker(kafka, KAFKA_PASSWORD) as (servers, ca_file),
-        flink_cluster(flink, KAFKA_PASSWORD=KAFKA_PASSWORD, PGPASSFILE=str(passwords)) as rest_url,
+        s3_server(s3, "lake") as bucket,
+        flink_cluster(flink, **bucket, KAFKA_PASSWORD=KAFKA_PASSWORD, PGPASSFILE=str(passwords)) as rest_url,
     ):
+        for name, value in bucket.items():
+            patch.setenv(name, value)
         patch.setenv("KAFKA_PASSWORD", KAFKA_PASSWORD)
         patch.setenv("PGPASSWORD", POSTGRES_PASSWORD)
         command = command_line(
@@ -44,6 +55,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
             PIPELINE_FLINK__REST_URL=rest_url,
             PIPELINE_FLINK__DEDICATED_TASKMANAGERS="false",
             PIPELINE_LAKE__CATALOG=f"{postgres}/lake",
+            PIPELINE_LAKE__WAREHOUSE="s3://lake/tables",
             PIPELINE_DAGSTER__STORAGE=f"{postgres}/dagster",
         )
         try:
@@ -63,6 +75,7 @@ def test_pipeline_of_clusters_elsewhere_gives_every_record_one_fate(pipeline: Co
     assert_one_fate_each(addresses, cut(addresses))
     (alerts,) = pipeline.query("SELECT count(*) AS rows, count(DISTINCT alert_id) AS ids FROM alerts")
     assert alerts["rows"] == alerts["ids"] > 0
+    assert not (pipeline.state / "lake" / "warehouse").exists(), "tables lie in the bucket"
 
 
 def test_status_of_clusters_elsewhere_tells_how_they_are(pipeline: CommandLine) -> None:
@@ -81,11 +94,23 @@ def test_pipeline_of_clusters_elsewhere_leaves_its_passwords_in_no_file_but_the_
         path.relative_to(pipeline.state)
         for path in pipeline.state.rglob("*")
         if path.is_file()
-        for secret in (KAFKA_PASSWORD, POSTGRES_PASSWORD, POSTGRES_PASSWORD.replace(":", r"\:"))
+        for secret in (KAFKA_PASSWORD, S3_SECRET, POSTGRES_PASSWORD, POSTGRES_PASSWORD.replace(":", r"\:"))
         if secret.encode() in path.read_bytes()
     ]
     assert holders == [Path("run/pgpass")]
     assert (pipeline.state / "run" / "pgpass").stat().st_mode & 0o077 == 0
+
+
+def test_query_of_tables_in_a_bucket_writes_nothing_and_shows_no_key(pipeline: CommandLine) -> None:
+    for sql in (
+        "COPY (SELECT 1) TO 's3://lake/tables/x.csv'",
+        "SELECT * FROM read_text('s3://another/x')",
+        "SELECT * FROM read_text('/etc/passwd')",
+        "EXPLAIN ANALYZE COPY (SELECT 1) TO 's3://lake/tables/x.csv'",
+    ):
+        assert pipeline("query", sql, check=False).returncode == 1, sql
+    shown = pipeline("query", "--output", "csv", "SELECT * FROM duckdb_secrets()", check=False)
+    assert S3_SECRET not in shown.stdout + shown.stderr
 
 
 def test_dagster_with_its_history_in_postgres_materializes_and_prunes(pipeline: CommandLine) -> None:

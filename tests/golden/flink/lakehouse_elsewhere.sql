@@ -29,7 +29,11 @@ CREATE CATALOG lake WITH (
   'catalog-impl' = 'org.apache.iceberg.jdbc.JdbcCatalog',
   'uri' = 'jdbc:postgresql://db.example:5432/lake?user=lake&sslmode=require',
   'jdbc.schema-version' = 'V1',
-  'warehouse' = 'file:///state/lake/warehouse'
+  'warehouse' = 's3://bucket/lake',
+  'io-impl' = 'org.apache.iceberg.aws.s3.S3FileIO',
+  'client.region' = 'eu-central-1',
+  's3.endpoint' = 'http://s3.example:9000',
+  's3.path-style-access' = 'true'
 );
 
 CREATE TEMPORARY SYSTEM FUNCTION explain_refused AS 'streaming.udf.explain_refused' LANGUAGE PYTHON;

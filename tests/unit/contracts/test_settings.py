@@ -60,6 +60,7 @@ def test_load_settings_every_variable_is_heard(name: str, monkeypatch: pytest.Mo
         ({"LAKE__CATALOG": "postgresql://u@h/lake"}, "expected postgresql://user@host:5432/database"),
         ({"LAKE__CATALOG": "postgresql://u:p@h:5432/lake"}, "holds a password.*PGPASSWORD"),
         ({"DAGSTER__STORAGE": "postgresql://h:5432/lake"}, "expected postgresql://user@host:5432/database"),
+        ({"LAKE__WAREHOUSE": "gs://bucket/lake"}, "LAKE__WAREHOUSE"),
         ({"DAGSTER__HOST": "a b"}, "DAGSTER__HOST"),
     ],
 )
@@ -80,7 +81,7 @@ def test_addresses_of_what_runs_elsewhere_are_as_configured() -> None:
                 "ca_file": "certificates/ca.pem",
             },
             "flink": {"rest_url": "http://flink:8081/"},
-            "lake": {"catalog": "postgresql://me@db:5432/lake"},
+            "lake": {"catalog": "postgresql://me@db:5432/lake", "warehouse": "s3://bucket/tables"},
             "dagster": {"host": "web"},
         }
     )  # fmt: skip
@@ -90,7 +91,7 @@ def test_addresses_of_what_runs_elsewhere_are_as_configured() -> None:
     )
     assert (found.flink_rest_url, found.flink_rest) == ("http://flink:8081", ("flink", 8081))
     assert found.iceberg_catalog_uri == "postgresql://me@db:5432/lake"
-    assert found.dagster_url == "http://web:3"
+    assert (found.iceberg_warehouse, found.dagster_url) == ("s3://bucket/tables", "http://web:3")
 
 
 def test_addresses_of_all_that_runs_here_are_this_machine() -> None:

@@ -49,7 +49,7 @@ def test_connect_later_commit_is_not_seen(filled: Lake) -> None:
 
 
 def test_connect_remote_warehouse_is_refused(lake: Lake) -> None:
-    with pytest.raises(ConfigError, match="s3://bucket"), connect(lake.catalog, "s3://bucket/warehouse"):
+    with pytest.raises(ConfigError, match="gs://bucket"), connect(lake.catalog, "gs://bucket/warehouse"):
         pass
 
 

@@ -104,10 +104,14 @@ def test_lakehouse_job_elsewhere_is_the_golden_and_holds_no_password(
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\nQUJD\n-----END CERTIFICATE-----\n")
     monkeypatch.setenv("KAFKA_PASSWORD", "a secret")
     monkeypatch.setenv("PGPASSWORD", "a secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example:9000")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
     elsewhere = replace(
         addresses, kafka_bootstrap_servers="kafka.example:9093", kafka_security_protocol="SASL_SSL",
         kafka_sasl_mechanism="SCRAM-SHA-512", kafka_username="pipeline", kafka_ca_file=str(tmp_path / "ca.pem"),
         iceberg_catalog_uri="postgresql://lake@db.example:5432/lake?sslmode=require",
+        iceberg_warehouse="s3://bucket/lake",
     )  # fmt: skip
     text = as_text(both(elsewhere)[1])
     golden("flink/lakehouse_elsewhere.sql", text)
