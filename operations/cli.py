@@ -83,6 +83,7 @@ def up(
     In the foreground it shows a live view until Ctrl-C, which ends everything.
     """
     from operations import screen
+    from operations.audit import audited
     from operations.embedded.lifecycle import Pipeline
     from operations.jars import progress_bar
     from operations.terminal import console
@@ -94,10 +95,11 @@ def up(
     pipeline = Pipeline(settings)
     started, left_running = time.monotonic(), False
     try:
-        with progress_bar() as bar:
-            running = pipeline.start(generator=generator, keep_rules=keep_rules, progress=bar)
-        with Live(console=err, refresh_per_second=4, transient=True) as live:
-            pipeline.await_healthy(lambda components: live.update(screen.starting(components, since=started)))
+        with audited(settings.paths, "up", generator=generator, keep_rules=keep_rules, detach=detach):
+            with progress_bar() as bar:
+                running = pipeline.start(generator=generator, keep_rules=keep_rules, progress=bar)
+            with Live(console=err, refresh_per_second=4, transient=True) as live:
+                pipeline.await_healthy(lambda components: live.update(screen.starting(components, since=started)))
         left_running = detach
         verb = "already runs" if running.was_running else f"is up after {time.monotonic() - started:.0f} s"
         out.print(f"[bold green]The pipeline {verb}.[/]")
@@ -113,18 +115,22 @@ def up(
             if isinstance(reason, Interrupted):
                 with suppress(OSError):
                     err.print("stopping; Ctrl-C again ends everything at once")
-            pipeline.stop(_warn)
+            with audited(settings.paths, "down", reason="the foreground ended"):
+                pipeline.stop(_warn)
         raise
 
 
 @app.command()
 def down() -> None:
     """End every process. Everything written stays; `up` goes on from there."""
+    from operations.audit import audited
     from operations.embedded.lifecycle import Pipeline
     from operations.terminal import console
 
-    started = time.monotonic()
-    if Pipeline(_settings()).stop(_warn):
+    started, settings = time.monotonic(), _settings()
+    with audited(settings.paths, "down"):
+        ended = Pipeline(settings).stop(_warn)
+    if ended:
         console().print(f"The pipeline is down after {time.monotonic() - started:.0f} s.")
     else:
         console().print("No pipeline was running.")
@@ -246,10 +252,14 @@ def prepare() -> None:
 
     Where the pipeline runs already, it changes nothing.
     """
+    from operations.audit import audited
     from operations.containers import prepare as make_ready
     from operations.terminal import console
 
-    console().print(f"Ready for session {make_ready(_settings())}.")
+    settings = _settings()
+    with audited(settings.paths, "prepare"):
+        session = make_ready(settings)
+    console().print(f"Ready for session {session}.")
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
@@ -122,13 +122,22 @@ def replay(
     from operations.dead_letters.repairs import read_lines
 
     addresses = _addresses()
-    if file is not None:
-        with _opened(file) as lines:
-            results = list(_counted(replayed(addresses, read_lines(lines), dry_run=dry_run)))
-    else:
-        assert place is not None
-        results = list(replayed(addresses, [_repair(addresses, place, payload, fields or [])], dry_run=dry_run))
+    recorded = nullcontext() if dry_run else _audited(addresses, what=f"{place or file}")
+    with recorded:
+        if file is not None:
+            with _opened(file) as lines:
+                results = list(_counted(replayed(addresses, read_lines(lines), dry_run=dry_run)))
+        else:
+            assert place is not None
+            results = list(replayed(addresses, [_repair(addresses, place, payload, fields or [])], dry_run=dry_run))
     _tell(results, as_json=as_json, many=file is not None)
+
+
+def _audited(addresses: "Addresses", **details: object) -> AbstractContextManager[None]:
+    from contracts.paths import StatePaths
+    from operations.audit import audited
+
+    return audited(StatePaths(Path(addresses.pipeline_state)), "dead-letters replay", **details)
 
 
 def _tell(results: "list[Result]", *, as_json: bool, many: bool) -> None:

@@ -62,13 +62,14 @@ def deploy(
 
     The new rules run beside the old ones until they have caught up; the lakehouse job is not touched.
     """
+    from operations.audit import audited
     from operations.rules.commands import deploy as put_in_force
     from operations.terminal import console
 
-    started = time.monotonic()
-    with Console(stderr=True).status("checking") as line:
+    started, settings = time.monotonic(), _settings()
+    with audited(settings.paths, "rules deploy"), Console(stderr=True).status("checking") as line:
         done = put_in_force(
-            _settings(),
+            settings,
             seconds=seconds,
             watch=lambda wanted: line.update(
                 f"deployment {wanted.number}: "

@@ -1,8 +1,6 @@
 """The four commands, without the command line: each opens what it needs, and returns what there is to show."""
 
-import getpass
 import json
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +12,7 @@ from contracts.addresses import Addresses
 from contracts.errors import PipelineError
 from contracts.paths import StatePaths
 from contracts.positions import Position
+from operations.audit import operator
 from operations.dead_letters.ledger import Attempt, Ledger, open_ledger
 from operations.dead_letters.raw_log import KafkaRawLog
 from operations.dead_letters.reading import Chosen, DeadLetter, Tables, open_tables
@@ -72,7 +71,7 @@ def replay(addresses: Addresses, repairs: Iterable[Repair | Unreadable], *, dry_
     folder = StatePaths(Path(addresses.pipeline_state)).replays
     if dry_run:
         with open_tables(addresses) as tables, _ledger(addresses) as ledger:
-            yield from Replay(tables, ledger, None, _user(), _now).run(repairs)
+            yield from Replay(tables, ledger, None, operator(), _now).run(repairs)
         return
     log = KafkaRawLog(addresses.kafka)
     log.ends()  # before anything is made or noted: there is a broker
@@ -82,7 +81,7 @@ def replay(addresses: Addresses, repairs: Iterable[Repair | Unreadable], *, dry_
         open_tables(addresses) as tables,
         open_ledger(folder / "ledger.db", create=True) as ledger,
     ):
-        work = Replay(tables, ledger, log, _user(), _now)
+        work = Replay(tables, ledger, log, operator(), _now)
         work.settle()
         yield from work.run(repairs)
 
@@ -100,13 +99,6 @@ def _required(tables: Tables, position: Position) -> DeadLetter:
 def _ledger(addresses: Addresses) -> Iterator[Ledger]:
     with open_ledger(StatePaths(Path(addresses.pipeline_state)).replays / "ledger.db", create=False) as ledger:
         yield ledger
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, as in containers
-        return f"uid {os.getuid()}"
 
 
 def _now() -> datetime:

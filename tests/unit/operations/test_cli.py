@@ -115,6 +115,19 @@ def test_doctor_shows_every_finding_and_exits_as_up_would(call: Call, monkeypatc
     assert {finding["what"]: finding["verdict"] for finding in json.loads(listed.out)}["ports"] == "bad"
 
 
+def test_down_and_a_failed_up_are_in_the_audit_log_and_looking_is_not(call: Call, state: Path) -> None:
+    (state / "run").mkdir(parents=True)
+    (state / "run" / "pipeline.lock").touch()
+    assert (call("down").code, call("up").code, call("status").code) == (0, 5, 3)
+    lines = call("logs", "audit").out.splitlines()
+    entries = [json.loads(line) for line in lines]
+    assert [(entry["action"], entry["outcome"].partition(":")[0]) for entry in entries] == [
+        ("down", "done"),
+        ("up", "failed"),
+    ]
+    assert "PIPELINE_CACHE" in entries[1]["outcome"], "the reason stands there"
+
+
 def test_down_where_nothing_runs_is_a_success_and_makes_no_folder(call: Call, state: Path) -> None:
     assert call("down") == Answer(0, "No pipeline was running.\n", "")
     assert not state.exists()

@@ -187,7 +187,7 @@ def test_default_cache_variable_is_set_is_that_folder(tmp_path: Path, monkeypatc
 
 def test_read_jars_own_file_every_coordinate_is_pinned() -> None:
     known = jars.read_jars()
-    assert set(known.sets) == set(known.pins) == {"flink", "hadoop", "kafka"}
+    assert set(known.sets) == set(known.pins) == {"flink", "s3", "hadoop", "kafka"}
     for name, jar_set in known.sets.items():
         pinned = [pin.jar for pin in known.pins[name]]
         assert set(jar_set.coordinates) <= set(pinned)
