@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 
-from contracts.errors import ComponentFailed, NotRunning, PipelineError
+from contracts.errors import ComponentFailed, MachineError, NotRunning, PipelineError
 from contracts.paths import StatePaths
 from operations import cli_dead_letters, cli_doctor, cli_lineage, cli_rules
 from operations.signals import Interrupted, raise_interrupted
@@ -244,6 +244,25 @@ def fetch(s3: Annotated[bool, typer.Option("--s3", help="Also those for tables i
         count = fetch_all(bar, s3=s3 or bool(_settings().lake.warehouse))
     cache = escape(str(default_cache()))
     console().print(f"{count} jars fetched into {cache}." if count else f"Every jar is in {cache}.")
+
+
+@app.command()
+def metrics(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 9464,
+) -> None:
+    """Serve the status as Prometheus metrics, on this machine alone, until Ctrl-C."""
+    from operations.embedded.lifecycle import Pipeline
+    from operations.metrics import serve
+    from operations.terminal import console
+
+    settings = _settings()
+    try:
+        chosen = serve(Pipeline(settings), port, settings.listen)
+    except OSError as error:
+        raise MachineError(f"port {port} cannot be used: {error.strerror}. Choose another one: --port 0") from error
+    console().print(f"Metrics at http://{settings.listen}:{chosen}/metrics; Ctrl-C ends it.")
+    while True:
+        time.sleep(3600)
 
 
 @app.command()

@@ -38,6 +38,8 @@ def status(found: Status) -> RenderableType:
     memory = sum(component.memory_mb or 0 for component in found.components)
     # Of processes that something else runs, as in containers, nothing is known but how they answer.
     title = f"components, {memory} MB in all" if memory else "components"
+    if found.disk:
+        title += f"; disk {found.disk.used_bytes / 1e6:,.0f} MB, {found.disk.free_bytes / 1e9:,.1f} GB free"
     parts: list[RenderableType] = [_components(found.components, title, memory=bool(memory))]
     parts += [Text(f"\nwarning: {sentence}.", style="yellow") for sentence in found.warnings]
     if found.topics:

@@ -1,7 +1,12 @@
 """One look at a running pipeline: the health of its components, how far topics and jobs are, what the tables hold."""
 
+import os
+import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -73,6 +78,24 @@ class LakeStatus:
 
 
 @dataclass(frozen=True)
+class Disk:
+    """Bytes that the state folder takes, and that are free where it lies."""
+
+    used_bytes: int
+    free_bytes: int
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        """As it is now. A file that goes away meanwhile is not counted."""
+        used = 0
+        for parent, _, names_ in os.walk(folder):
+            for name in names_:
+                with suppress(FileNotFoundError):
+                    used += os.lstat(os.path.join(parent, name)).st_blocks * 512
+        return cls(used, shutil.disk_usage(folder).free)
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything `pipeline status` shows, and `--json` prints: each class here is an object, each field a key.
 
@@ -89,7 +112,8 @@ class Status:
                      "alert_latency": {"count": int, "p50_ms": float | null, "p95_ms": ..., "p99_ms": ...},
                      "storage_latency": the same,
                      "alerts_by_rule": {rule id: int}, "alerts_by_severity": {severity: int},
-                     "dead_letters_by_reason": {reason code: int}}}
+                     "dead_letters_by_reason": {reason code: int}},
+     "disk": {"used_bytes": int, "free_bytes": int}}                    # of the state folder
     ```
     `lake` is null before the tables were made, and where they cannot be read at this moment. Keys may be added and
     are not renamed or removed. Where no pipeline runs nothing is printed, and the exit code is 3.
@@ -101,6 +125,7 @@ class Status:
     warnings: tuple[str, ...]
     topics: tuple[TopicStatus, ...]
     lake: LakeStatus | None
+    disk: Disk | None = None
 
 
 def take_status(pipeline: Pipeline) -> Status:
@@ -122,6 +147,7 @@ def take_status(pipeline: Pipeline) -> Status:
         warnings=_warnings(lake),
         topics=topics,
         lake=lake,
+        disk=Disk.of(pipeline.settings.paths.root),
     )
 
 

@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from contracts.addresses import Addresses
 from operations import screen
 from operations.health import Component, Health
-from operations.status import LakeStatus, Latency, Status, TableStatus, TopicStatus
+from operations.status import Disk, LakeStatus, Latency, Status, TableStatus, TopicStatus
 from operations.terminal import console
 from tests.conftest import Golden
 
@@ -46,7 +46,14 @@ def rendered(what: RenderableType) -> str:
 
 
 def test_status_everything_there_shows_all_of_it(golden: Golden) -> None:
-    golden("screen/status.txt", rendered(screen.status(Status(False, ADDRESSES, COMPONENTS, WARNINGS, TOPICS, LAKE))))
+    golden(
+        "screen/status.txt",
+        rendered(
+            screen.status(
+                Status(False, ADDRESSES, COMPONENTS, WARNINGS, TOPICS, LAKE, Disk(312_400_000, 41_200_000_000))
+            )
+        ),
+    )
 
 
 def test_status_broker_and_tables_silent_shows_the_components_alone(golden: Golden) -> None:
