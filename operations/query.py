@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time
 from typing import Literal
 
+import duckdb
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from contracts.addresses import Addresses
-from contracts.errors import NotRunning, QueryError
-from lake.catalog import open_catalog
-from lake.duck import connect, select
+from contracts.errors import QueryError
+from lake.duck import connect_to, select
+from lake.locations import metadata_locations
 from operations.terminal import console
 
 Output = Literal["table", "csv", "json"]
@@ -28,11 +29,9 @@ def run_query(addresses: Addresses, sql: str, *, output: Output, limit: int) -> 
     In JSON, decimals are text (money is never a binary float) and times are ISO 8601; in CSV, NULL is nothing.
     Raises QueryError for what is not one reading statement or fails; NotRunning before the first tables.
     """
-    import duckdb
-    from pyiceberg.exceptions import NoSuchTableError
-
+    locations = metadata_locations(addresses)
     try:
-        with connect(open_catalog(addresses), addresses.iceberg_warehouse) as connection:
+        with connect_to(locations, addresses.iceberg_warehouse) as connection:
             answer = select(connection, sql)
             columns = [column[0] for column in answer.description or ()]
             if output == "table":
@@ -41,8 +40,6 @@ def run_query(addresses: Addresses, sql: str, *, output: Output, limit: int) -> 
                 _print_csv(columns, iter(answer.fetchone, None))
             else:
                 _print_json(columns, iter(answer.fetchone, None))
-    except NoSuchTableError:
-        raise NotRunning("there are no tables yet. Start the pipeline once: pipeline up") from None
     except duckdb.Error as error:
         raise QueryError(str(error)) from error
 

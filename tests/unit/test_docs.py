@@ -8,8 +8,10 @@ import pytest
 from contracts.paths import PROJECT
 
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
-_FILE = re.compile(r"`((?:config|contracts|generator|streaming|lake|quality|pipeline_assets|operations|tests|benchmarks|"
-                   r"docker|deploy|docs|scripts)/[\w./-]+\.(?:py|yaml|yml|sh|md))`")  # fmt: skip
+_FOLDERS = (
+    "config|contracts|generator|streaming|lake|quality|pipeline_assets|operations|tests|benchmarks|docker|deploy|docs"
+)
+_FILE = re.compile(rf"`((?:{_FOLDERS}|scripts)/[\w./-]+\.(?:py|yaml|yml|sh|md))`")
 _LINK = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 
 

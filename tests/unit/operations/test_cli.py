@@ -260,7 +260,7 @@ def test_status_of_a_pipeline_that_is_not_healthy_exits_with_10_in_the_documente
     answer = call("status", "--json")
     assert answer.code == 10
     status = json.loads(answer.out)
-    assert list(status) == ["healthy", "addresses", "components", "warnings", "topics", "lake"]
+    assert list(status) == ["healthy", "addresses", "components", "warnings", "topics", "lake", "disk"]
     assert (status["healthy"], status["topics"], status["lake"]) == (False, [], None)
     by_name = {component["name"]: component for component in status["components"]}
     assert list(by_name) == [names.GENERATOR, "job alerting", "job lakehouse"]
