@@ -135,7 +135,10 @@ class Settings(BaseSettings):
     supervised: bool = Field(
         default=True, description="Whether `pipeline up` runs the processes; else something else does (containers)."
     )
-    listen: Host = Field(default="127.0.0.1", description="The address that servers started here listen on.")
+    listen: Literal["127.0.0.1", "0.0.0.0"] = Field(
+        default="127.0.0.1",
+        description="Where Flink's and Dagster's servers listen: this machine alone, or every network.",
+    )
     ready_seconds: int = Field(default=180, ge=10, description="How long `up` waits for everything to be healthy.")
     kafka: Kafka = Kafka()
     flink: Flink = Flink()
@@ -150,13 +153,14 @@ class Settings(BaseSettings):
     @property
     def elsewhere(self) -> frozenset[str]:
         """The components that `pipeline up` does not run here, and can be asked how they are."""
+        unknown = {names.JOB_KEEPER}
+        if not self.flink.dedicated_taskmanagers:
+            unknown |= set(names.TASKMANAGERS.values())
         if not self.supervised:
-            return frozenset(names.COMPONENTS) - {names.JOB_KEEPER}
+            return frozenset(names.COMPONENTS) - unknown
         brokers = {names.BROKER} if self.kafka.bootstrap_servers else set()
-        if not self.flink.rest_url:
-            return frozenset(brokers)
-        own = names.TASKMANAGERS.values() if self.flink.dedicated_taskmanagers else ()
-        return frozenset({*brokers, names.JOBMANAGER, *own})
+        flink = {names.JOBMANAGER, *names.TASKMANAGERS.values()} if self.flink.rest_url else set()
+        return frozenset(brokers | flink) - unknown
 
     def addresses(self, *, kafka_port: int, flink_rest_port: int, dagster_port: int) -> Addresses:
         """Where everything is reached: what runs elsewhere as it is configured, the rest on this machine's ports."""

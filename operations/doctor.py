@@ -7,18 +7,24 @@ a value (`Machine`), so that each judgement can be tested without such a machine
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal, Self
 
+import httpx
 import psutil
+import psycopg2
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from contracts.errors import MachineError, PipelineError
 from contracts.settings import Settings
 from operations.embedded.supervision import Supervisor
-from operations.jars import default_cache, missing, read_jars
+from operations.jars import default_cache, missing, wanted_pins
 from operations.java import find_java
 from operations.ports import taken_ports
 from operations.preflight import check_configuration
@@ -32,6 +38,8 @@ _DISK_NEEDED, _DISK_ADVISED = 2**30, 10 * 2**30
 _CPUS_ADVISED = 2
 # File systems round times, and a file may be written while we look.
 _CLOCK_TOLERANCE_SECONDS = 2
+# For parts that run elsewhere.
+_ANSWER_SECONDS = 5.0
 _SHOWN = {"Flink": "apache-flink", "Dagster": "dagster", "PyIceberg": "pyiceberg", "DuckDB": "duckdb"}
 
 
@@ -76,8 +84,9 @@ def examine(settings: Settings, machine: Machine) -> tuple[Finding, ...]:
         "versions": _versions,
         "configuration": lambda: _configuration(settings),
         "Java": _java,
-        "jars": _jars,
+        "jars": lambda: _jars(settings),
         "ports": lambda: _ports(settings, running=running),
+        "elsewhere": lambda: _elsewhere(settings),
         "memory": lambda: _memory(machine, running=running),
         "disk": lambda: _disk(machine, settings),
         "processors": lambda: _processors(machine),
@@ -109,13 +118,12 @@ def _java() -> str:
     return f"{found.version} ({found.executable})"
 
 
-def _jars() -> str | _Doubt:
-    pins = tuple(pin for pins in read_jars().pins.values() for pin in pins)
+def _jars(settings: Settings) -> str | _Doubt:
     cache = default_cache()
-    absent = {pin.sha256: pin for pin in missing(pins, cache)}
+    absent = missing(wanted_pins(s3=bool(settings.lake.warehouse)), cache)
     if not absent:
         return f"all are in {cache}"
-    size = sum(pin.bytes for pin in absent.values()) / 1e6
+    size = sum(pin.bytes for pin in absent) / 1e6
     return _Doubt(
         f"{len(absent)} are not in {cache} yet ({size:.0f} MB). The first start fetches them, or: pipeline fetch"
     )
@@ -129,6 +137,36 @@ def _ports(settings: Settings, *, running: bool) -> str:
         free = " ".join(f"{one.variable}=0" for one in taken)
         raise MachineError(f"in use: {by}. End these programs, or let any free port be taken: {free} pipeline up")
     return "all free"
+
+
+def _elsewhere(settings: Settings) -> str:
+    """Asks each part that is named in the configuration as running elsewhere."""
+    addresses = settings.addresses(kafka_port=1, flink_rest_port=1, dagster_port=1)
+    answered, silent = [], []
+
+    def ask(part: str, look: Callable[[], object]) -> None:
+        try:
+            look()
+            answered.append(part)
+        except (KafkaException, httpx.HTTPError, psycopg2.OperationalError) as error:
+            silent.append(f"{part}: {str(error).strip()}")
+
+    if settings.kafka.bootstrap_servers:
+        broker = AdminClient({**addresses.kafka.librdkafka(), "log_level": 0})
+        ask(f"Kafka at {addresses.kafka}", lambda: broker.list_topics(timeout=_ANSWER_SECONDS))
+    if settings.flink.rest_url:
+        url = f"{settings.flink.rest_url}/overview"
+        ask(f"Flink at {settings.flink.rest_url}", lambda: httpx.get(url, timeout=_ANSWER_SECONDS).raise_for_status())
+    for database in dict.fromkeys(filter(None, (settings.lake.catalog, settings.dagster.storage))):
+        ask(f"PostgreSQL at {database}", partial(_connect, database))
+    if silent:
+        raise MachineError(f"no answer from {'; '.join(silent)}. Is the address right, and the password set?")
+    return ", ".join(answered) or "nothing: every part is started here"
+
+
+def _connect(database: str) -> None:
+    with closing(psycopg2.connect(database, connect_timeout=int(_ANSWER_SECONDS))):
+        pass
 
 
 def _memory(machine: Machine, *, running: bool) -> str | _Doubt:

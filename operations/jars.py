@@ -95,9 +95,13 @@ def fetch_all(progress: Progress | None = None, *, s3: bool = False, cache: Path
 
     Shows the bytes in `progress`. Raises JarError.
     """
+    return fetch(wanted_pins(s3=s3), cache or default_cache(), progress)
+
+
+def wanted_pins(*, s3: bool) -> tuple[Pin, ...]:
+    """Every jar that a pipeline runs on, each once; with `s3` those for a bucket too."""
     sets = [pins for name, pins in read_jars().pins.items() if s3 or name != "s3"]
-    wanted = {pin.sha256: pin for pins in sets for pin in pins}
-    return fetch(tuple(wanted.values()), cache or default_cache(), progress)
+    return tuple({pin.sha256: pin for pins in sets for pin in pins}.values())
 
 
 def progress_bar() -> Progress:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from contracts.settings import Dagster, Flink, Kafka, Settings
+from contracts.settings import Dagster, Flink, Kafka, Lake, Settings
 from operations.doctor import Finding, Machine, examine
 from tests.config_copies import copy_of_config, replaced
 
@@ -70,6 +70,37 @@ def test_examine_taken_ports_are_all_named_with_holder_and_variable(settings: Se
     assert found.said.startswith(f"in use: {kafka} (Kafka) by {me}, {web} (Dagster web UI) by {me}.")
     assert "PIPELINE_KAFKA__PORT=0 PIPELINE_DAGSTER__PORT=0 pipeline up" in found.said
     assert found.exit_code == 5
+
+
+def test_examine_parts_elsewhere_that_do_not_answer_are_all_named(settings: Settings) -> None:
+    elsewhere = settings.model_copy(
+        update={
+            "kafka": Kafka(bootstrap_servers="127.0.0.1:1"),
+            "flink": Flink(rest_url="http://127.0.0.1:1"),
+            "lake": Lake(catalog="postgresql://me@127.0.0.1:1/lake"),
+        }
+    )
+    found = _found(elsewhere)["elsewhere"]
+    assert (found.verdict, found.exit_code) == ("bad", 5)
+    for part in (
+        "Kafka at 127.0.0.1:1: ",
+        "Flink at http://127.0.0.1:1: ",
+        "PostgreSQL at postgresql://me@127.0.0.1:1/lake: ",
+    ):
+        assert part in found.said
+
+
+def test_examine_with_every_part_here_asks_nobody(settings: Settings) -> None:
+    assert _found(settings)["elsewhere"].said == "nothing: every part is started here"
+
+
+def test_examine_jars_for_a_bucket_are_missed_only_where_there_is_one(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "empty"))
+    bucket = settings.model_copy(update={"lake": Lake(warehouse="s3://bucket/tables")})
+    counts = [int(_found(of)["jars"].said.partition(" ")[0]) for of in (settings, bucket)]
+    assert counts[1] == counts[0] + 1
 
 
 def test_examine_clock_that_went_back_is_found_by_the_newest_log(settings: Settings) -> None:
