@@ -31,6 +31,7 @@ def control_plane(lake: Lake, *, read_only: bool = False) -> Iterator[str]:
         **os.environ,
         **lake.addresses.to_environment(),
         "DAGSTER_HOME": str(paths.dagster),
+        "DAGSTER_CODE_HOST": settings.dagster.code_host,
         "DAGSTER_CODE_PORT": str(ports.dagster_code),
     }
     # Daemon and webserver would each make the databases, at once: `pipeline up` makes them first too.
