@@ -50,16 +50,20 @@ class KafkaAccess:
     def _logs_in(self) -> bool:
         return self.security_protocol.startswith("SASL_")
 
-    def librdkafka(self) -> dict[str, str]:
-        """Settings of every client in Python, the password among them. Raises ConfigError where it is not set."""
+    def _common(self) -> dict[str, str]:
+        """What both kinds of client call alike."""
         settings = {"bootstrap.servers": self.bootstrap_servers}
-        if self.security_protocol == "PLAINTEXT":
-            return settings
-        settings["security.protocol"] = self.security_protocol
+        if self.security_protocol != "PLAINTEXT":
+            settings["security.protocol"] = self.security_protocol
         if self._logs_in:
             settings["sasl.mechanism"] = self.sasl_mechanism
-            settings["sasl.username"] = self.username
-            settings["sasl.password"] = password()
+        return settings
+
+    def librdkafka(self) -> dict[str, str]:
+        """Settings of every client in Python, the password among them. Raises ConfigError where it is not set."""
+        settings = self._common()
+        if self._logs_in:
+            settings |= {"sasl.username": self.username, "sasl.password": password()}
         if self.ca_file:
             settings["ssl.ca.location"] = self.ca_file
         return settings
@@ -68,23 +72,23 @@ class KafkaAccess:
         """The same for Flink's Kafka connector, without the password and with the certificates themselves, so that
         nothing but the variable is needed where the job runs. Raises ConfigError where `ca_file` cannot be read.
         """
-        settings = {"bootstrap.servers": self.bootstrap_servers}
-        if self.security_protocol == "PLAINTEXT":
-            return settings
-        settings["security.protocol"] = self.security_protocol
+        settings = self._common()
         if self._logs_in:
-            settings["sasl.mechanism"] = self.sasl_mechanism
-            settings["config.providers"] = "env"
-            settings["config.providers.env.class"] = f"{_SHADED}.common.config.provider.EnvVarConfigProvider"
-            # It may show no other variable of the TaskManager's.
-            settings["config.providers.env.param.allowlist.pattern"] = PASSWORD_VARIABLE
-            settings["sasl.jaas.config"] = (
-                f"{_LOGIN_MODULES[self.sasl_mechanism]} required "
-                f'username="{self.username}" password="${{env:{PASSWORD_VARIABLE}}}";'
-            )
+            settings |= {
+                "config.providers": "env",
+                "config.providers.env.class": f"{_SHADED}.common.config.provider.EnvVarConfigProvider",
+                # It may show no other variable of the TaskManager's.
+                "config.providers.env.param.allowlist.pattern": PASSWORD_VARIABLE,
+                "sasl.jaas.config": (
+                    f"{_LOGIN_MODULES[self.sasl_mechanism]} required "
+                    f'username="{self.username}" password="${{env:{PASSWORD_VARIABLE}}}";'
+                ),
+            }
         if self.ca_file:
-            settings["ssl.truststore.type"] = "PEM"
-            settings["ssl.truststore.certificates"] = _certificates(Path(self.ca_file))
+            settings |= {
+                "ssl.truststore.type": "PEM",
+                "ssl.truststore.certificates": _certificates(Path(self.ca_file)),
+            }
         return settings
 
 

@@ -6,6 +6,7 @@ Exit codes are stable: 0 success or healthy, 1 failure, 2 wrong usage, 3 not run
 
 import json
 import shlex
+import signal
 import sys
 import time
 from contextlib import suppress
@@ -261,8 +262,7 @@ def metrics(
     except OSError as error:
         raise MachineError(f"port {port} cannot be used: {error.strerror}. Choose another one: --port 0") from error
     console().print(f"Metrics at http://{settings.listen}:{chosen}/metrics; Ctrl-C ends it.")
-    while True:
-        time.sleep(3600)
+    signal.pause()
 
 
 @app.command()

@@ -83,9 +83,16 @@ def running_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Comma
     """A pipeline that runs without its generator; when it has been ended, none of its processes is left."""
     # A blank in the path: every part must bear one.
     command = command_line(tmp_path_factory.mktemp("a pipeline").resolve())
+    with up_without_generator(command):
+        yield command
+
+
+@contextmanager
+def up_without_generator(command: CommandLine) -> Iterator[None]:
+    """The pipeline of `command` runs inside the block; afterwards none of its processes is left."""
     try:
         command("up", "--detach", "--no-generator")
-        yield command
+        yield
     finally:
         command("down", check=False)
         left = command.survivors()

@@ -13,7 +13,7 @@ import pytest
 from contracts import names
 from contracts.paths import PROJECT
 from tests.integration.accounting import assert_one_fate_each, await_fates, cut, send
-from tests.integration.conftest import CommandLine, command_line
+from tests.integration.conftest import CommandLine, command_line, up_without_generator
 from tests.integration.servers import (
     S3_SECRET,
     USER,
@@ -58,13 +58,8 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
             PIPELINE_LAKE__WAREHOUSE="s3://lake/tables",
             PIPELINE_DAGSTER__STORAGE=f"{postgres}/dagster",
         )
-        try:
-            command("up", "--detach", "--no-generator")
+        with up_without_generator(command):
             yield command
-        finally:
-            command("down", check=False)
-            left = command.survivors()
-        assert not left, f"processes outlived `pipeline down`: {left}"
 
 
 def test_pipeline_of_clusters_elsewhere_gives_every_record_one_fate(pipeline: CommandLine, tmp_path: Path) -> None:
