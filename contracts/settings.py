@@ -5,6 +5,7 @@ An environment variable overrides the file: `PIPELINE_` and the path, its parts 
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
@@ -31,6 +32,18 @@ Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:_-]+$", description="A host's
 Database = Annotated[str, AfterValidator(postgres.checked)]
 
 
+def _brokers(servers: str) -> str:
+    if servers and not re.fullmatch(r"[^\s:,]+:\d+(,[^\s:,]+:\d+)*", servers):
+        raise ValueError("expected host:port, several of them with commas in between")
+    return servers
+
+
+def _bucket(warehouse: str) -> str:
+    if warehouse and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*", warehouse):
+        raise ValueError("expected s3://bucket/path")
+    return warehouse
+
+
 def _http_address(url: str) -> str:
     parts = urlsplit(url)
     if url and (parts.scheme != "http" or not parts.hostname or not parts.port):
@@ -45,8 +58,8 @@ class _Section(BaseModel):
 class Kafka(_Section):
     """The brokers and the topics. Ports and heap are of the broker that is started where no others are named."""
 
-    bootstrap_servers: str = Field(
-        default="", pattern=r"^([^\s:,]+:\d+(,[^\s:,]+:\d+)*)?$", description="Of brokers that run elsewhere."
+    bootstrap_servers: Annotated[str, AfterValidator(_brokers)] = Field(
+        default="", description="Of brokers that run elsewhere."
     )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
@@ -100,10 +113,8 @@ class Lake(_Section):
     """The Iceberg tables."""
 
     catalog: Database = Field(default="", description="A PostgreSQL database; none: a SQLite file in the state folder.")
-    warehouse: str = Field(
-        default="",
-        pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*)?$",
-        description="s3://bucket/path; none: a folder.",
+    warehouse: Annotated[str, AfterValidator(_bucket)] = Field(
+        default="", description="s3://bucket/path; none: a folder."
     )
 
 
