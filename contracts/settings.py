@@ -194,7 +194,7 @@ class Settings(BaseSettings):
             kafka_security_protocol=kafka.security_protocol,
             kafka_sasl_mechanism=kafka.sasl_mechanism if kafka.username else "",
             kafka_username=kafka.username,
-            kafka_ca_file=str((paths.PROJECT / kafka.ca_file).expanduser()) if kafka.ca_file else "",
+            kafka_ca_file=str(paths.PROJECT / Path(kafka.ca_file).expanduser()) if kafka.ca_file else "",
         )
 
     @classmethod

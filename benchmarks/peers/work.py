@@ -89,7 +89,7 @@ class Rules:
                 known = self._zones.get(zone) or self._zones.setdefault(zone, ZoneInfo(zone))
                 return start_hour <= moment.astimezone(known).hour < end_hour
             case _:
-                raise NotImplementedError(rule)
+                raise NotImplementedError(f"no peer has a rule like {rule.id}: write its kind here")
 
 
 @dataclass

@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import httpx
 import psycopg2
 import pytest
+import tenacity
 import trustme
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -131,14 +131,7 @@ def s3_server(folder: Path, bucket: str) -> Iterator[dict[str, str]]:
     (port,) = free_ports(1)
     endpoint = f"http://127.0.0.1:{port}"
     with _process([str(Path(sys.executable).parent / "moto_server"), "-p", str(port)], folder / "s3.log"):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.put(f"{endpoint}/{bucket}", timeout=5).raise_for_status()
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, "the S3 server does not answer"
-                time.sleep(0.2)
+        _once_it_answers(httpx.TransportError)(lambda: httpx.put(f"{endpoint}/{bucket}", timeout=5).raise_for_status())
         yield {
             "AWS_ENDPOINT_URL_S3": endpoint,
             "AWS_REGION": "us-east-1",
@@ -174,7 +167,9 @@ def _serve_postgres(folder: Path, programs: Path, port: int, password: str, data
     server = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
     address = f"postgresql://{USER}@127.0.0.1:{port}"
     with _process([*server, "-c", "fsync=off"], folder / "postgres.log", user="postgres"):
-        connection = _connected(address, password)
+        connection = _once_it_answers(psycopg2.OperationalError)(
+            psycopg2.connect, f"{address}/postgres", password=password
+        )
         connection.autocommit = True
         with connection.cursor() as cursor:
             for database in databases:
@@ -183,11 +178,9 @@ def _serve_postgres(folder: Path, programs: Path, port: int, password: str, data
         yield address
 
 
-def _connected(address: str, password: str) -> "psycopg2.extensions.connection":
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return psycopg2.connect(f"{address}/postgres", password=password)
-        except psycopg2.OperationalError:
-            assert time.monotonic() < deadline, "PostgreSQL does not answer"
-            time.sleep(0.2)
+def _once_it_answers(not_yet: type[Exception]) -> tenacity.Retrying:
+    """Tries again while `not_yet` is raised, for a minute."""
+    return tenacity.Retrying(
+        wait=tenacity.wait_fixed(0.2), stop=tenacity.stop_after_delay(60),
+        retry=tenacity.retry_if_exception_type(not_yet), reraise=True,
+    )  # fmt: skip

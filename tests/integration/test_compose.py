@@ -11,10 +11,12 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from contracts.paths import PROJECT
+from tests.integration.accounting import eventually
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(900)]
 
@@ -53,6 +55,17 @@ def kill(service: str) -> None:
     os.kill(int(found.stdout), signal.SIGKILL)
 
 
+def _settled_score(ledger: str) -> dict[str, Any] | None:
+    """The score once every record of `ledger` was due; None before."""
+    score = json.loads(inside(f"python -m generator score --json --ledger {ledger}", check=False) or "null")
+    return score if score and score["ledger"]["pending"] == 0 else None
+
+
+def _status() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(compose("run", "--rm", "--no-TTY", "pipeline", "status", "--json", check=False))
+    return found
+
+
 @pytest.fixture(scope="module")
 def running() -> Iterator[None]:
     compose("down", "--volumes", "--remove-orphans")
@@ -76,28 +89,17 @@ def test_compose_killed_parts_come_back_and_every_record_has_one_fate() -> None:
         cwd=PROJECT, env={**os.environ, "POSTGRES_PASSWORD": "a: long \\ one"}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     for service in ("taskmanager-lakehouse", "jobmanager", "kafka", "postgres"):
-        time.sleep(8)
+        time.sleep(8)  # of traffic between two kills
         kill(service)
     assert sender.wait(timeout=180) == 0
-    deadline = time.monotonic() + 240
-    while True:
-        score = json.loads(inside(f"python -m generator score --json --ledger {ledger}", check=False) or "{}")
-        if score and score["ledger"]["pending"] == 0:
-            break
-        assert time.monotonic() < deadline, score
-        time.sleep(5)
+    score = eventually(lambda: _settled_score(ledger), "records are still due", seconds=240)
     assert score["ledger"]["scored"] == RECORDS
     assert score["clean"], score
 
 
 @pytest.mark.usefixtures("running")
 def test_compose_the_same_commands_work_and_all_is_healthy_again() -> None:
-    deadline = time.monotonic() + 120
-    while not (status := json.loads(compose("run", "--rm", "--no-TTY", "pipeline", "status", "--json", check=False)))[
-        "healthy"
-    ]:
-        assert time.monotonic() < deadline, [found for found in status["components"] if found["health"] != "healthy"]
-        time.sleep(5)
+    eventually(lambda: _status()["healthy"], "not everything is healthy", seconds=120)
     (row,) = compose(
         "run", "--rm", "--no-TTY", "pipeline", "query", "--output", "json", "select count(*) as n from transactions"
     ).splitlines()

@@ -94,6 +94,13 @@ def test_addresses_of_what_runs_elsewhere_are_as_configured() -> None:
     assert (found.iceberg_warehouse, found.dagster_url) == ("s3://bucket/tables", "http://web:3")
 
 
+def test_addresses_certificates_in_the_users_home_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/of/me")
+    settings = Settings.model_validate({"kafka": {"bootstrap_servers": "a:1", "ca_file": "~/ca.pem"}})
+    found = settings.addresses(kafka_port=1, flink_rest_port=2, dagster_port=3)
+    assert found.kafka_ca_file == "/of/me/ca.pem"
+
+
 def test_addresses_of_all_that_runs_here_are_this_machine() -> None:
     settings = Settings()
     local = Addresses.local(state=settings.paths, kafka_port=1, flink_rest_port=2, dagster_port=3)
