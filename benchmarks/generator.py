@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -27,7 +26,7 @@ from confluent_kafka import Producer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import RESULTS, machine
+from benchmarks.harness import write_result
 from contracts import names
 from contracts.kafka_access import KafkaAccess
 from contracts.paths import PROJECT, config_folder
@@ -40,7 +39,6 @@ from operations.ports import free_ports
 from operations.signals import raise_interrupted
 from operations.topics import create_topics
 
-_RESULTS = RESULTS / "generator.json"
 _PAYLOAD_BYTES = 320  # the mean of the generator's
 _BARE = "bare loop, constant payload"
 
@@ -77,13 +75,7 @@ def main(
                 _generator(servers, records, number, Path(folder), processes=2),
             )
         ]
-    result = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "runs": [{**asdict(one), "per_core": one.per_core} for one in measured],
-    }
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result("generator", runs=[{**asdict(one), "per_core": one.per_core} for one in measured])
     Console().print(_table(measured))
 
 

@@ -1,15 +1,18 @@
 """What every benchmark of the running pipe shares: a pipeline of its own, its command line, and traffic for it."""
 
+import json
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 
@@ -48,14 +51,22 @@ class Bench:
 
     def send(self, *, rate: int, records: int) -> None:
         """Sends generated records at `rate` a second, 0 as fast as possible, and returns when all are acknowledged."""
-        command = [sys.executable, "-m", "generator", "--rate", str(rate), "--limit", str(records), "--seed", "1"]
-        subprocess.run(
-            command,
-            env={**self.environment, **self.addresses.to_environment()},
-            cwd=PROJECT,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        with self.sending("--rate", str(rate), "--limit", str(records), "--seed", "1"):
+            pass
+
+    @contextmanager
+    def sending(self, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A generator with these arguments; waits in the end until it has. Raises CalledProcessError where it fails."""
+        command = [sys.executable, "-m", "generator", *arguments]
+        environment = {**self.environment, **self.addresses.to_environment()}
+        with subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.DEVNULL) as process:
+            try:
+                yield process
+            except BaseException:
+                process.terminate()
+                raise
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
 
     def ends(self, topic: str = names.RAW_TOPIC) -> dict[int, int]:
         """The end of each partition of `topic`."""
@@ -72,23 +83,33 @@ class Bench:
 
 
 @contextmanager
-def running_pipeline() -> Iterator[Bench]:
-    """A pipeline without its generator, its JVMs warm; ended and forgotten in the end, also by Ctrl-C."""
+def unstarted_pipeline() -> Iterator[Bench]:
+    """A pipeline that can be started; ended, where it runs, and forgotten in the end, also by Ctrl-C."""
     raise_interrupted()
     with tempfile.TemporaryDirectory(prefix="pipeline-benchmark-") as folder:
         state = Path(folder).resolve()
         ports = {f"PIPELINE_{name}": "0" for name in _PORTS}
         bench = Bench(state, {**os.environ, **ports, "PIPELINE_STATE": str(state)})
-        started = time.monotonic()
         try:
-            bench.pipeline("up", "--detach", "--no-generator")
-            bench.up_seconds = round(time.monotonic() - started, 1)
-            bench.send(rate=200, records=3_000)  # the JVMs compile what they run
             yield bench
         finally:
-            stopping = time.monotonic()
-            bench.pipeline("down")
-            bench.stop_seconds = round(time.monotonic() - stopping, 1)
+            bench.stop_seconds = round(seconds_of(lambda: bench.pipeline("down")), 1)
+
+
+@contextmanager
+def running_pipeline() -> Iterator[Bench]:
+    """One without its generator, its JVMs warm."""
+    with unstarted_pipeline() as bench:
+        bench.up_seconds = round(seconds_of(lambda: bench.pipeline("up", "--detach", "--no-generator")), 1)
+        bench.send(rate=200, records=3_000)  # the JVMs compile what they run
+        yield bench
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long it takes."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
 
 
 @dataclass
@@ -117,6 +138,10 @@ def compacting(bench: Bench) -> Iterator[Compactions]:
     compactions.count = int(output)
 
 
-def machine() -> dict[str, str | int | None]:
-    """What a figure was measured on."""
-    return {"cpus": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()}
+def write_result(name: str, **figures: Any) -> dict[str, Any]:
+    """Writes `results/<name>.json`: the figures, with the day and the machine they were measured on. Returns them."""
+    machine = {"cpus": os.cpu_count(), "architecture": platform.machine(), "python": platform.python_version()}
+    result = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine, **figures}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return result

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import Annotated
 
 import numpy as np
@@ -24,12 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from pyiceberg.table import Table
 from rich.console import Console
 
-from benchmarks.harness import RESULTS, Bench, compacting, machine, running_pipeline
+from benchmarks.harness import Bench, compacting, running_pipeline, write_result
 from contracts import names
 from contracts.tables import transactions
 from lake.catalog import open_catalog
 
-_RESULTS = RESULTS / "latency.json"
 _WARM_SECONDS = 20
 Position = tuple[int, int]
 
@@ -87,15 +85,12 @@ def main(
         for rate in map(int, rates.split(",")):
             bench.send(rate=rate, records=rate * _WARM_SECONDS)
             measured += [_measure(bench, rate, seconds, console, compacted=compacted) for compacted in (False, True)]
-    result = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        "up_seconds": bench.up_seconds,
-        "down_seconds": bench.stop_seconds,
-        "rates": [asdict(measurement) for measurement in measured],
-    }
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result(
+        "latency",
+        up_seconds=bench.up_seconds,
+        down_seconds=bench.stop_seconds,
+        rates=[asdict(measurement) for measurement in measured],
+    )
     Console().print(_table(measured))
 
 

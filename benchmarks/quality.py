@@ -17,7 +17,7 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks.harness import RESULTS, machine
+from benchmarks.harness import write_result
 from benchmarks.made_tables import filled
 from contracts import names, tables
 from contracts.addresses import Addresses
@@ -25,7 +25,6 @@ from contracts.paths import PROJECT
 from lake.catalog import open_catalog
 from lake.pinning import pin
 
-_RESULTS = RESULTS / "quality.json"
 _FILES, _ROWS_A_FILE, _ROUNDS = 10, 100_000, 3
 
 
@@ -81,13 +80,12 @@ def main(arguments: list[str]) -> None:
             found.append(json.loads(done.stdout))
             console.print(found[-1])
     summary = {
-        "machine": machine(),
         "suite_seconds": median(one["suite_seconds"] for one in found),
         "import_seconds": median(one["import_seconds"] for one in found),
         "peak_mb": max(one["peak_mb"] for one in found),
         "runs": found,
     }
-    _RESULTS.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_result("quality", **summary)
     console.print(
         f"{found[0]['expectations']} expectations over {found[0]['rows']:,} rows: {summary['suite_seconds']} s, "
         f"imports {summary['import_seconds']} s, peak {summary['peak_mb']} MiB"

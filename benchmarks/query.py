@@ -5,21 +5,19 @@ its own, as a person asks it (the first of several is left out: later ones find 
 one process, without its start. Results go to `benchmarks/results/query.json` and to the screen.
 """
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 
-from benchmarks.harness import RESULTS, machine
+from benchmarks.harness import write_result
 from benchmarks.made_tables import filled, transaction_id
 from contracts import tables
 from contracts.addresses import Addresses
@@ -28,7 +26,6 @@ from lake.compaction import compact
 from lake.duck import connect_to, select
 from lake.locations import metadata_locations
 
-_RESULTS = RESULTS / "query.json"
 _ROWS_A_FILE, _TIMES = 125_000, 5
 _QUESTIONS = {
     "count": "SELECT count(*) FROM transactions",
@@ -56,13 +53,7 @@ class Measurement:
 def main() -> None:
     """Makes the tables, asks, and writes what it took."""
     found = [entry for rows in (1_000_000, 10_000_000) for entry in _measure(rows)]
-    result = {
-        "measured": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine(),
-        "results": [asdict(entry) for entry in found],
-    }
-    _RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    Console().print_json(data=result)
+    Console().print_json(data=write_result("query", results=[asdict(entry) for entry in found]))
 
 
 def _measure(rows: int) -> list[Measurement]:

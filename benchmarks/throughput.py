@@ -9,7 +9,6 @@ Results go to `benchmarks/results/throughput.json` and to the screen.
 import json
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Annotated
 
 import psutil
@@ -18,12 +17,11 @@ from confluent_kafka import Consumer, TopicPartition
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import RESULTS, Bench, machine, running_pipeline
+from benchmarks.harness import Bench, running_pipeline, write_result
 from contracts import names, tables
 from lake.catalog import open_catalog
 from lake.snapshots import current_snapshot
 
-_RESULTS = RESULTS / "throughput.json"
 _PATIENCE_SECONDS = 600
 # What the JVMs see before: with fewer, their second compiler is still at work and takes a quarter of the processors.
 _WARM_RECORDS = 1_000_000
@@ -50,13 +48,7 @@ def main(
         bench.send(rate=0, records=_WARM_RECORDS)
         _await_stored(bench, sum(bench.ends().values()))
         measured = _measure(bench, records)
-    result = {
-        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine(),
-        **asdict(measured),
-    }
-    _RESULTS.parent.mkdir(exist_ok=True)
-    _RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result("throughput", **asdict(measured))
     Console().print(_table(measured))
 
 

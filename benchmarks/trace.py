@@ -5,20 +5,18 @@ process of its own, as the command is, and within one process, without its start
 `benchmarks/results/trace.json` and to the screen.
 """
 
-import json
 import random
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 
-from benchmarks.harness import RESULTS, machine
+from benchmarks.harness import write_result
 from benchmarks.made_tables import filled, position, transaction_id
 from contracts import tables
 from contracts.addresses import Addresses
@@ -27,7 +25,6 @@ from lake.compaction import compact
 from lake.ledger import record
 from operations.tracing import trace
 
-_RESULTS = RESULTS / "trace.json"
 _FILES, _ROWS_A_FILE, _TRACES = 80, 125_000, 9
 
 
@@ -61,9 +58,7 @@ def main() -> None:
             by_id=median(_question(addresses, asked) for asked in ids),
             by_position=median(_question(addresses, asked) for asked in places),
         )
-    result = {"measured": f"{datetime.now(UTC):%Y-%m-%d}", "machine": machine(), **asdict(found)}
-    _RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    Console().print_json(data=result)
+    Console().print_json(data=write_result("trace", **asdict(found)))
 
 
 def _command(state: Path, asked: str) -> float:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
@@ -22,6 +21,7 @@ from contracts.paths import StatePaths
 from generator.circuit import State
 from generator.health import Reading
 from operations.embedded.supervision import ProcessState
+from operations.memory import memory_mb
 from pipeline_assets.lib.flink_rest import JobFailure, JobStatus, failures, job_statuses, taskmanagers
 
 _SECONDS = 3.0
@@ -142,7 +142,7 @@ def _component(process: ProcessState, verdict: Verdict | None, *, memory: bool) 
         case _:
             words = f": {process.complaint}" if process.complaint else ""
             found = Verdict(Health.UNHEALTHY, f"{process.state.lower()}{words}; see: pipeline logs {process.name}")
-    size = _memory_mb(process.pid) if memory and process.pid else None
+    size = memory_mb(process.pid) if memory and process.pid else None
     component = Component(process.name, found.health, found.detail, process.pid, process.up_seconds, size)
     return _impatient(component, process.up_seconds)
 
@@ -160,16 +160,6 @@ def _epitaph(process: ProcessState) -> str:
 def _impatient(component: Component, up_seconds: int) -> Component:
     late = component.health is Health.STARTING and up_seconds > _GRACE_SECONDS
     return replace(component, health=Health.UNHEALTHY) if late else component
-
-
-def _memory_mb(pid: int) -> int | None:
-    try:
-        leader = psutil.Process(pid)
-        family = [leader, *leader.children(recursive=True)]
-        # Shared pages are divided among those who share them, so that the sum over processes is what they take.
-        return sum(getattr(member.memory_full_info(), "pss", member.memory_info().rss) for member in family) // 2**20
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        return None
 
 
 def _broker(kafka: KafkaAccess, seconds: float) -> Verdict:

@@ -12,10 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +23,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import RESULTS, Bench, machine
+from benchmarks.harness import Bench, write_result
 from benchmarks.peers.result import Result
 from contracts import names
 from contracts.addresses import Addresses
@@ -37,31 +37,32 @@ from operations.ports import free_ports
 from operations.signals import raise_interrupted
 from operations.topics import create_topics
 
-_RESULTS = RESULTS / "peers.json"
-_PEERS = ("plain",)
+# The framework that a peer needs, by the module beside this one.
+_PEERS = {"plain": None, **tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["peers"]}
 _OURS = (
     "rows exactly once; alerts at least once, with an id that tells a repeated one, and stored once; the velocity rule "
     "goes on from its state"
 )
 
 
-def main(records: Annotated[int, typer.Option(min=10_000, help="How many are sent.")] = 500_000) -> None:
+def main(
+    records: Annotated[int, typer.Option(min=10_000, help="How many are sent.")] = 300_000,
+    peer: Annotated[list[str], typer.Option(help="Only these; may be given several times.")] = list(_PEERS),  # noqa: B006
+) -> None:
     """Measure the peers, then the pipeline."""
     raise_interrupted()
+    console, found = Console(stderr=True), []
     with tempfile.TemporaryDirectory(prefix="bench-peers-") as folder:
         state = Path(folder).resolve() / "state"
         with _broker(state) as port:
             local = Addresses.local(state=StatePaths(state), kafka_port=port, flink_rest_port=1, dagster_port=1)
             _fill(local, records, Path(folder))
-            found = [_peer(name, local, Path(folder) / name) for name in _PEERS]
+            for name in peer:
+                console.print(f"{name} ...")
+                found.append(_peer(name, local, Path(folder) / name))
+            console.print("this pipeline ...")
         found.append(_pipeline(state, port, records))
-    result = {
-        "measured": f"{datetime.now(UTC):%Y-%m-%d}",
-        "machine": machine(),
-        "records": records,
-        "results": [{**asdict(one), "rate": one.rate} for one in found],
-    }
-    _RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_result("peers", records=records, results=[{**asdict(one), "rate": one.rate} for one in found])
     Console().print(_table(found))
 
 
@@ -92,8 +93,11 @@ def _peer(name: str, addresses: Addresses, state: Path) -> Result:
     paths = StatePaths(state)
     own = Addresses.local(state=paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
     own = replace(own, kafka_bootstrap_servers=addresses.kafka_bootstrap_servers)
+    framework = _PEERS[name]
+    # Overlaid on this project's environment, whose libraries win.
+    python = ["uv", "run", "--with", framework, "python"] if framework else [sys.executable]
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.peers.{name}"], env={**os.environ, **own.to_environment()}, cwd=PROJECT,
+        [*python, "-m", f"benchmarks.peers.{name}"], env={**os.environ, **own.to_environment()}, cwd=PROJECT,
         check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return Result.of_json(done.stdout)

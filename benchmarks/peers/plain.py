@@ -6,87 +6,59 @@ adds rows to the tables every 5 s, and then commits its offsets. Prints its `Res
 
 import sys
 import time
+from collections import defaultdict
 
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from benchmarks.peers.result import Result
-from benchmarks.peers.work import Judge, Rows, Rules
-from contracts import names, tables
+from benchmarks.peers.topics import ends_of, make_topics
+from benchmarks.peers.work import Judge, Lake, Past, Place, Rules, no_past
+from contracts import names
 from contracts.addresses import Addresses
-from lake.catalog import open_catalog
-from lake.tables import create_tables
 
-GUARANTEE = (
+_GUARANTEE = (
     "rows at least once: after a crash the last 5 s are added again; alerts at least once; the velocity rule forgets "
     "every account"
 )
-_ALERTS, _DEAD_LETTERS = "peer-plain.alerts", "peer-plain.dead-letter"
-_COMMIT_SECONDS = 5.0
-_BATCH = 10_000
+_COMMIT_SECONDS, _BATCH = 5.0, 10_000
 
 
 def run(addresses: Addresses) -> Result:
     """Does all the work there is."""
-    judge, rules, rows = Judge(), Rules(), Rows()
-    consumer = Consumer(
-        {**addresses.kafka.librdkafka(), "group.id": "peer-plain", "enable.auto.commit": False}
-    )  # fmt: skip
-    _make_topics(addresses)
+    judge, rules, lake = Judge(), Rules(), Lake.make(addresses)
+    pasts: defaultdict[str, Past] = defaultdict(no_past)
+    topics, ends = make_topics(addresses, "plain"), ends_of(addresses)
+    consumer = Consumer({**addresses.kafka.librdkafka(), "group.id": "peer-plain", "enable.auto.commit": False})
     producer = Producer({**addresses.kafka.librdkafka(), "linger.ms": 1, "acks": "all", "compression.type": "lz4"})
-    partitions = consumer.list_topics(names.RAW_TOPIC, timeout=10).topics[names.RAW_TOPIC].partitions
-    ends = {
-        part: consumer.get_watermark_offsets(TopicPartition(names.RAW_TOPIC, part), timeout=10)[1]
-        for part in partitions
-    }
     consumer.assign([TopicPartition(names.RAW_TOPIC, part, 0) for part in ends])
-    valid = refused = alerts = 0
-    with open_catalog(addresses) as catalog:
-        create_tables(catalog)
-        began = committed = time.monotonic()
-        left = sum(ends.values())
-        while left:
-            for message in consumer.consume(_BATCH, timeout=0.2):
-                if problem := message.error():
-                    raise SystemExit(str(problem))
-                left -= 1
-                payload = message.value()
-                place = (message.partition() or 0, message.offset() or 0)
-                record = judge(payload)
-                if record is None:
-                    refused += 1
-                    rows.refused.append((*place, payload))
-                    producer.produce(_DEAD_LETTERS, payload)
-                    continue
-                valid += 1
-                rows.valid.append(record)
-                rows.places.append((*place, message.timestamp()[1]))
-                for alert in rules.alerts(record):
-                    alerts += 1
-                    producer.produce(_ALERTS, orjson.dumps(alert), key=record["account_id"])
-            producer.poll(0)
-            if not left or time.monotonic() - committed > _COMMIT_SECONDS:
-                producer.flush()
-                if rows.valid:
-                    table = catalog.load_table(tables.transactions().identifier)
-                    table.append(rows.of_transactions(table))
-                if rows.refused:
-                    table = catalog.load_table(tables.dead_letters().identifier)
-                    table.append(rows.of_dead_letters(table))
-                consumer.commit(asynchronous=False)
-                rows, committed = Rows(), time.monotonic()
+    alerts, left = 0, sum(ends.values())
+    began = committed = time.monotonic()
+    while left:
+        for message in consumer.consume(_BATCH, timeout=0.2):
+            if problem := message.error():
+                raise SystemExit(str(problem))
+            left -= 1
+            payload = message.value()
+            place = Place(message.partition() or 0, message.offset() or 0, message.timestamp()[1])
+            record = judge(payload)
+            if record is None:
+                lake.refuse(place, payload)
+                producer.produce(topics.dead_letters, payload)
+                continue
+            lake.add(place, record)
+            for alert in rules.alerts(record, pasts[record["account_id"]]):
+                alerts += 1
+                producer.produce(topics.alerts, orjson.dumps(alert), key=record["account_id"])
+        producer.poll(0)
+        if not left or time.monotonic() - committed > _COMMIT_SECONDS:
+            producer.flush()
+            lake.commit()
+            consumer.commit(asynchronous=False)
+            committed = time.monotonic()
     seconds = time.monotonic() - began
     consumer.close()
-    return Result("confluent-kafka and PyIceberg", GUARANTEE, seconds, valid, refused, alerts)
-
-
-def _make_topics(addresses: Addresses) -> None:
-    wanted = [NewTopic(topic, num_partitions=2, replication_factor=1) for topic in (_ALERTS, _DEAD_LETTERS)]
-    admin = AdminClient({**addresses.kafka.librdkafka()})  # without a name it would be gone before its answers come
-    for made in admin.create_topics(wanted).values():
-        made.result(timeout=30)
+    return Result("confluent-kafka and PyIceberg", _GUARANTEE, seconds, lake.valid, lake.refused, alerts)
 
 
 if __name__ == "__main__":

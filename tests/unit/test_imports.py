@@ -57,6 +57,7 @@ def declared(*, development: bool) -> set[str]:
     requirements = list(pyproject["project"]["dependencies"])
     if development:
         requirements += pyproject["dependency-groups"]["dev"]
+        requirements += pyproject["tool"]["peers"].values()  # not installed: each has an environment of its own
     return {normalized(re.split(r"[\[=<>~!; ]", requirement)[0]) for requirement in requirements}
 
 
