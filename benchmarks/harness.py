@@ -68,6 +68,18 @@ class Bench:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
 
+    def score(self) -> dict[str, int]:
+        """What became of every record that was sent, asked until none is pending: the last rows take a commit more."""
+        environment = {**self.environment, **self.addresses.to_environment()}
+        command = [sys.executable, "-m", "generator", "score", "--json"]
+        while True:
+            done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, stdout=subprocess.PIPE, text=True)
+            found = json.loads(done.stdout)
+            if not found["ledger"]["pending"]:
+                wanted = ("lost", "wrong_fates", "unexplained_duplicates")
+                return {"scored": found["ledger"]["scored"], **{name: found["delivery"][name] for name in wanted}}
+            time.sleep(5)
+
     def ends(self, topic: str = names.RAW_TOPIC) -> dict[int, int]:
         """The end of each partition of `topic`."""
         consumer = Consumer({**self.addresses.kafka.librdkafka(), "group.id": "benchmark-ends"})

@@ -7,7 +7,6 @@ what was sent. Results go to `benchmarks/results/soak.json` and to the screen.
 
 import json
 import subprocess
-import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Self
@@ -19,7 +18,6 @@ from rich.table import Table
 from scipy import stats
 
 from benchmarks.harness import Bench, running_pipeline, write_result
-from contracts.paths import PROJECT
 
 _EVERY_SECONDS = 30
 # Before, the JVMs reach the heap they keep: what grows after it grows for ever.
@@ -82,7 +80,7 @@ def main(
         console.print(f"{backfilled:,} records of {day} sent and read after {caught_up:.0f} s")
         samples = _observe(bench, rate=rate, records=round(rate * minutes * 60), console=console)
         _await_read(bench)
-        score = _score(bench)
+        score = bench.score()
     growth = _growth(samples)
     write_result(
         "soak",
@@ -119,20 +117,6 @@ def _await_read(bench: Bench) -> None:
     """Until checkpoints of both jobs cover every record."""
     while any(json.loads(bench.pipeline("status", "--json"))["topics"][0]["lag"].values()):
         time.sleep(2)
-
-
-def _score(bench: Bench) -> dict[str, int]:
-    """The last rows become visible a commit later: asked until no record is pending."""
-    while True:
-        environment = {**bench.environment, **bench.addresses.to_environment()}
-        command = [sys.executable, "-m", "generator", "score", "--json"]
-        done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, stdout=subprocess.PIPE, text=True)
-        score = json.loads(done.stdout)
-        if not score["ledger"]["pending"]:
-            ledger, delivery = score["ledger"], score["delivery"]
-            wanted = ("lost", "wrong_fates", "unexplained_duplicates")
-            return {"scored": ledger["scored"], **{name: delivery[name] for name in wanted}}
-        time.sleep(5)
 
 
 def _restarts(samples: list[Sample]) -> int:

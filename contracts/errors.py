@@ -13,17 +13,32 @@ PipelineError
 └── CheckError             a data check could not be carried out
 
 Every message says what happened, with which values, and what to do next. `exit_code` is what the
-command line returns for it and is stable.
+command line returns for it and is stable; `page` is where more stands, None where that depends on the command.
 """
 
+import re
 from pathlib import Path
 from typing import ClassVar
+
+# Where more stands on a configuration file.
+_PAGES = {
+    "alerting-rules.yaml": "docs/rules.md",
+    "generator.yaml": "docs/generator.md",
+    "quality.yaml": "docs/quality.md",
+    "transaction.schema.json": "docs/dead-letters.md",
+}
+# Parts that run elsewhere, and containers.
+_OF_DEPLOYMENT = re.compile(
+    r"kafka\.(bootstrap_servers|security_protocol|sasl_mechanism|username|ca_file)|environment variable KAFKA_|lake\."
+    r"|dagster\.(storage|host|code_host)|flink\.rest_url|supervised"
+)
 
 
 class PipelineError(Exception):
     """Base of every error that a user may meet."""
 
     exit_code: ClassVar[int] = 1
+    page: str | None = None
 
 
 class ConfigError(PipelineError):
@@ -37,6 +52,8 @@ class ConfigError(PipelineError):
 
     def __init__(self, source: Path | str, reason: str, *, path: str = "", line: int | None = None) -> None:
         self.source, self.reason, self.path, self.line = source, reason, path, line
+        deployed = _OF_DEPLOYMENT.match(path or str(source))
+        self.page = "docs/deployment.md" if deployed else _PAGES.get(Path(source).name)
         place = f"{source}:{line}" if line is not None else f"{source}"
         super().__init__(f"{place}: {path}: {reason}" if path else f"{place}: {reason}")
 
@@ -76,6 +93,8 @@ class NotRunning(PipelineError):
 class NoLedger(NotRunning):
     """The command needs the ledger of a traffic generator."""
 
+    page = "docs/generator.md"
+
 
 class ComponentFailed(PipelineError):
     """A process or a Flink job ended, or did not become ready in time."""
@@ -87,3 +106,5 @@ class QueryError(PipelineError):
 
 class CheckError(PipelineError):
     """A data check could not be carried out, so nothing is known about the data."""
+
+    page = "docs/quality.md"

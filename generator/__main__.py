@@ -85,7 +85,7 @@ def score(
     try:
         clean = run_score(ledger, as_json).clean
     except PipelineError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {error}\nmore: {error.page or 'docs/generator.md'}", err=True)
         raise typer.Exit(error.exit_code) from error
     raise typer.Exit(0 if clean else 1)
 

@@ -7,6 +7,7 @@ Nothing here is done record by record that can be done for many: one callback se
 (`lanes.py`).
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ _UNSETTLING = frozenset(
 )
 # Reports of our own wish to forget: they tell nothing about the broker.
 _PURGED = frozenset({KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT})
+_TRANSACTION_ID = re.compile(rb'"transaction_id"\s*:\s*"([\w-]{1,64})"', re.ASCII)
 
 
 class Outcome(StrEnum):
@@ -243,16 +245,18 @@ class Publisher:
                 "report it"
             )
         self.counts.sent += full
-        self._refused({int(sequences[place]): error for place, error in enumerate(errors[:full]) if error})
+        refused = [(int(sequences[place]), values[place], error) for place, error in enumerate(errors[:full]) if error]
+        self._refused(refused)
         return full
 
-    def _refused(self, errors: dict[int, KafkaError]) -> None:
-        for sequence, error in errors.items():
+    def _refused(self, refused: Sequence[tuple[int, bytes | None, KafkaError]]) -> None:
+        for sequence, value, error in refused:
             if error.fatal() or error.code() == KafkaError._FATAL:
                 self._fatal = error
             else:
-                _log.warning("record_refused", sequence=sequence, reason=error.str())
-        self._settled(np.fromiter(errors, dtype=np.int64), Outcome.FAILED)
+                transaction = _transaction_id(value)
+                _log.warning("record_refused", transaction_id=transaction, sequence=sequence, reason=error.str())
+        self._settled(np.array([sequence for sequence, _, _ in refused], dtype=np.int64), Outcome.FAILED)
 
     def _serve(self, seconds: float) -> None:
         """Lets librdkafka call back, waiting up to `seconds` for something to come."""
@@ -337,6 +341,12 @@ def _by_partition(partitions: NDArray[np.integer[Any]]) -> Iterator[tuple[int, N
     for start, end in pairwise(starts):
         if start < end:
             yield int(ordered[start]), order[start:end]
+
+
+def _transaction_id(value: bytes | None) -> str | None:
+    """As far as it can be seen: a malformed record need not be JSON."""
+    found = _TRANSACTION_ID.search(value or b"")
+    return found[1].decode() if found else None
 
 
 def _surely_failed(error: KafkaError) -> bool:

@@ -45,6 +45,15 @@ app.command()(cli_lineage.explain)
 app.command()(cli_lineage.sessions)
 err = Console(stderr=True)
 
+# Where more stands than an error can say, by the command that met it.
+_PAGE = "docs/operations.md"
+_PAGES = {
+    "dead-letters": "docs/dead-letters.md",
+    "rules": "docs/rules.md",
+    **dict.fromkeys(("trace", "explain", "sessions"), "docs/lineage.md"),
+    **dict.fromkeys(("prepare", "run"), "docs/deployment.md"),
+}
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -55,6 +64,7 @@ def main() -> None:
         app()
     except PipelineError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        err.print(f"[dim]more:[/] {error.page or _PAGES.get(''.join(sys.argv[1:2]), _PAGE)}", soft_wrap=True)
         sys.exit(error.exit_code)
     except Interrupted:
         with suppress(OSError):  # the terminal itself may be gone

@@ -58,8 +58,8 @@ def main(
             local = Addresses.local(state=StatePaths(state), kafka_port=port, flink_rest_port=1, dagster_port=1)
             _fill(local, records, Path(folder))
             for name in peer:
-                console.print(f"{name} ...")
                 found.append(_peer(name, local, Path(folder) / name))
+                console.print(f"{name}: {found[-1].rate:,} records a second")
             console.print("this pipeline ...")
         found.append(_pipeline(state, port, records))
     write_result("peers", records=records, results=[{**asdict(one), "rate": one.rate} for one in found])

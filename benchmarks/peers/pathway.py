@@ -101,7 +101,9 @@ def run(addresses: Addresses, persistence: str) -> None:
     fates = raw.select(pw.this.data, pw.this._metadata, record=judged(pw.this.data))
     is_valid = pw.apply_with_type(lambda record: record.value is not None, bool, pw.this.record)
     refused, valid = fates.filter(~is_valid), fates.filter(is_valid)
-    pw.io.kafka.write(refused.select(pw.this.data), {**addresses.kafka.librdkafka()}, topics.dead_letters, format="raw")
+    # Its writer knows no message without a value.
+    letters = refused.select(data=pw.coalesce(pw.this.data, b""))
+    pw.io.kafka.write(letters, {**addresses.kafka.librdkafka()}, topics.dead_letters, format="raw")
     states = (
         valid.select(
             pw.this.record,

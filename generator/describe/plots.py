@@ -42,7 +42,7 @@ def write_plots(drawn: Drawn, config: GeneratorConfig, folder: Path) -> tuple[Pa
         "fraud-and-delays": plot_fraud_and_delays,
     }
     paths = []
-    with mpl.rc_context(_style()):
+    with mpl.rc_context(style()):
         for name, plot in themes.items():
             path = folder / f"{name}.png"
             figure = plot(drawn, config)
@@ -52,7 +52,7 @@ def write_plots(drawn: Drawn, config: GeneratorConfig, folder: Path) -> tuple[Pa
     return tuple(paths)
 
 
-def _style() -> dict[Any, Any]:
+def style() -> dict[Any, Any]:
     """How every plot looks: little ink, no frame above and right, a light grid behind."""
     return {
         "font.size": 9,

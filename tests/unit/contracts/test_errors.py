@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from contracts import errors
+from contracts.paths import PROJECT
 
 EXIT_CODES = {
     "PipelineError": 1,
@@ -53,3 +54,19 @@ def test_port_taken_message_names_the_holder_and_a_command_that_helps() -> None:
     assert "PIPELINE_KAFKA__PORT=0 pipeline up" in str(error)
     unknown = errors.PortTaken(port=9092, purpose="Kafka", variable="PIPELINE_KAFKA__PORT", holder=None)
     assert "is in use. Stop" in str(unknown)
+
+
+@pytest.mark.parametrize(
+    ("error", "page"),
+    [
+        (errors.ConfigError(Path("config/alerting-rules.yaml"), "is wrong", line=3), "docs/rules.md"),
+        (errors.ConfigError(Path("config/pipeline.yaml"), "is wrong", path="lake.catalog"), "docs/deployment.md"),
+        (errors.ConfigError(Path("config/pipeline.yaml"), "is wrong", path="kafka.port"), None),
+        (errors.ConfigError("environment variable KAFKA_PASSWORD", "is not set"), "docs/deployment.md"),
+        (errors.CheckError("a data file is gone"), "docs/quality.md"),
+        (errors.NoLedger("nothing was sent"), "docs/generator.md"),
+    ],
+)
+def test_page_of_an_error_is_the_one_on_what_is_wrong(error: errors.PipelineError, page: str | None) -> None:
+    assert error.page == page
+    assert page is None or (PROJECT / page).is_file()

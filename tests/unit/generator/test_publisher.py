@@ -28,7 +28,9 @@ class World:
 @pytest.fixture(params=["fake", "librdkafka"])
 def world(request: pytest.FixtureRequest, producer: FakeProducer) -> World:
     if request.param == "fake":
-        producer.refuses = lambda value: KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if value == TOO_LARGE else None
+        producer.refuses = lambda value: (
+            KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if len(value or b"") > 1_000_000 else None
+        )
         return World(producer.connect, "fake:1")
     return World(Producer, request.getfixturevalue("mock_brokers")())
 
@@ -84,6 +86,14 @@ def test_send_record_refused_by_the_producer_is_failed_and_the_others_go(world: 
         (5, Outcome.OK, 0, 3),
     ]
     assert [(line["event"], line["sequence"]) for line in logs] == [("record_refused", 1), ("record_refused", 4)]
+
+
+def test_send_refused_record_is_logged_with_its_transaction(world: World) -> None:
+    publisher = publisher_of(world.connect, Settled(), servers=world.servers)
+    with capture_logs() as logs:
+        send(publisher, [b'{"transaction_id": "T-1", "note": "' + TOO_LARGE + b'"}', TOO_LARGE])
+        drain(publisher)
+    assert [line["transaction_id"] for line in logs] == ["T-1", None]
 
 
 def test_close_broker_away_settles_what_is_left_as_unknown(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,23 @@ def test_commands_that_need_a_pipeline_exit_with_3_and_say_how_to_start_one(
     assert not state.exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "page"),
+    [
+        (["status"], "docs/operations.md"),
+        (["dead-letters", "list"], "docs/dead-letters.md"),
+        (["rules", "deploy"], "docs/rules.md"),
+        (["trace", "0/1"], "docs/lineage.md"),
+        (["run", "nonsense"], "docs/deployment.md"),
+    ],
+)
+def test_error_ends_with_the_page_on_its_subject(call: Call, arguments: list[str], page: str) -> None:
+    answer = call(*arguments)
+    assert answer.code
+    assert answer.err.splitlines()[-1] == f"more: {page}"
+    assert (PROJECT / page).is_file()
+
+
 def test_doctor_shows_every_finding_and_exits_as_up_would(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         monkeypatch.setenv("PIPELINE_DAGSTER__PORT", str(held.getsockname()[1]))
@@ -168,7 +185,9 @@ def test_query_mistake_exits_with_1(call: Call, state: Path) -> None:
 def test_logs_unknown_component_exits_with_1_and_names_the_known_ones(call: Call, state: Path) -> None:
     (state / "logs").mkdir(parents=True)
     (state / "logs" / "kafka.log").touch()
-    assert call("logs", "kafak") == Answer(1, "", "error: no log of 'kafak'; there are kafka\n")
+    assert call("logs", "kafak") == Answer(
+        1, "", "error: no log of 'kafak'; there are kafka\nmore: docs/operations.md\n"
+    )
 
 
 def test_logs_follow_ended_by_ctrl_c_exits_with_130(state: Path) -> None:
@@ -289,7 +308,7 @@ def test_status_watch_of_a_pipeline_that_ends_says_so_and_exits_with_3(state: Pa
         running.stop(seconds=5)
         _, err = watch.communicate(timeout=30)
     assert watch.returncode == 3
-    assert err == "error: the pipeline was ended from elsewhere. Start it again: pipeline up\n"
+    assert err.splitlines()[0] == "error: the pipeline was ended from elsewhere. Start it again: pipeline up"
 
 
 def test_down_ends_what_runs(call: Call, running: Supervisor) -> None:

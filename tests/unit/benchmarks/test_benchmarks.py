@@ -1,0 +1,32 @@
+"""The benchmarks' results and what is made of them. That they can be measured shows itself where they are."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from benchmarks import plots
+from benchmarks.__main__ import ALL
+from benchmarks.harness import RESULTS
+from contracts.paths import PROJECT
+
+
+def test_all_names_every_benchmark_that_has_a_result() -> None:
+    assert {path.stem for path in RESULTS.glob("*.json")} == set(ALL)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_result_says_when_and_on_what_it_was_measured(name: str) -> None:
+    result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    assert date.fromisoformat(result["measured"]) >= date(2026, 11, 1)
+    assert result["machine"]["cpus"]
+
+
+def test_main_draws_every_plot_that_the_page_shows(tmp_path: Path) -> None:
+    plots.main(tmp_path)
+    drawn = {path.name for path in tmp_path.iterdir() if path.stat().st_size > 5_000}
+    page = (PROJECT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    assert drawn == {name for name in drawn if f"images/{name}" in page}
+    assert len(drawn) == len(plots.PLOTS)
+    assert drawn == {path.name for path in (PROJECT / "docs" / "images").glob("benchmark-*.png")}
