@@ -82,16 +82,20 @@ class Bench:
 
     def ends(self, topic: str = names.RAW_TOPIC) -> dict[int, int]:
         """The end of each partition of `topic`."""
-        consumer = Consumer({**self.addresses.kafka.librdkafka(), "group.id": "benchmark-ends"})
-        try:
-            partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-            watermarks = {
-                number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-                for number in partitions
-            }
-            return {number: end for number, (_, end) in watermarks.items()}
-        finally:
-            consumer.close()
+        return ends_of(self.addresses, topic)
+
+
+def ends_of(addresses: Addresses, topic: str = names.RAW_TOPIC) -> dict[int, int]:
+    """The end of each partition of `topic`."""
+    consumer = Consumer({**addresses.kafka.librdkafka(), "group.id": "benchmark-ends"})
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        watermarks = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10) for number in partitions
+        }
+        return {number: end for number, (_, end) in watermarks.items()}
+    finally:
+        consumer.close()
 
 
 @contextmanager

@@ -92,16 +92,16 @@ def draw_soak(result: Result) -> Figure:
 
 
 def draw_recovery(result: Result) -> Figure:
-    """Each kill: when alerts came again, and when rows."""
+    """Each kill: how long alerts stayed away, and how long commits."""
     figure = Figure(figsize=(8, 2.6))
     axes = figure.subplots()
-    for what, colour, marker in (("alert", _OURS, "o"), ("row", _OTHERS, "s")):
-        seconds = [one[f"{what}_seconds"] for one in result["recoveries"]]
+    for what, colour, marker in (("alert", _OURS, "o"), ("commit", _OTHERS, "s")):
+        seconds = [one[f"{what}_silence"] for one in result["recoveries"]]
         killed = [one["killed"] for one in result["recoveries"]]
-        axes.plot(seconds, killed, marker, color=colour, label=f"first {what} of a later record")
+        axes.plot(seconds, killed, marker, color=colour, label=f"without {what}s")
     axes.set_xlim(left=0)
     axes.invert_yaxis()
-    axes.set_title("Killed under load: seconds until its results are back")
+    axes.set_title("Killed under load: the longest silence, seconds")
     axes.legend(loc="lower right", fontsize=7)
     return figure
 

@@ -93,12 +93,13 @@ def _peer(name: str, addresses: Addresses, state: Path) -> Result:
     paths = StatePaths(state)
     own = Addresses.local(state=paths, kafka_port=1, flink_rest_port=1, dagster_port=1)
     own = replace(own, kafka_bootstrap_servers=addresses.kafka_bootstrap_servers)
-    framework = _PEERS[name]
+    framework, scratch = _PEERS[name], state / "peer"
+    scratch.mkdir(parents=True)
     # Overlaid on this project's environment, whose libraries win.
     python = ["uv", "run", "--with", framework, "python"] if framework else [sys.executable]
     done = subprocess.run(
-        [*python, "-m", f"benchmarks.peers.{name}"], env={**os.environ, **own.to_environment()}, cwd=PROJECT,
-        check=True, stdout=subprocess.PIPE, text=True,
+        [*python, "-m", f"benchmarks.peers.{name}", str(scratch)], env={**os.environ, **own.to_environment()},
+        cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     return Result.of_json(done.stdout)
 

@@ -1,11 +1,10 @@
-"""Bytewax with recovery on: `python -m benchmarks.peers.bytewax`.
+"""Bytewax with recovery on: `python -m benchmarks.peers.bytewax FOLDER`.
 
 Its epochs last 5 s; at the end of each the state of the rules and the source's offsets go to its recovery store, and
 the rows to the tables. Prints its `Result` as JSON.
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -102,5 +101,4 @@ def run(addresses: Addresses, recovery: Path) -> Result:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="peer-bytewax-") as folder:
-        sys.stdout.write(run(Addresses.from_environment(), Path(folder)).to_json())
+    sys.stdout.write(run(Addresses.from_environment(), Path(sys.argv[1])).to_json())

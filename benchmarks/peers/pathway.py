@@ -1,4 +1,4 @@
-"""Pathway with persistence on: `python -m benchmarks.peers.pathway`.
+"""Pathway with persistence on: `python -m benchmarks.peers.pathway FOLDER`.
 
 It works in batches of 100 ms. Its own Iceberg writer speaks to REST and Glue catalogs alone, so rows go to the tables
 from its subscriptions, every 5 s. Prints its `Result` as JSON.
@@ -6,7 +6,6 @@ from its subscriptions, every 5 s. Prints its `Result` as JSON.
 
 import os
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -16,8 +15,9 @@ import orjson
 import pathway as pw
 from confluent_kafka import Producer
 
+from benchmarks.harness import ends_of
 from benchmarks.peers.result import Result
-from benchmarks.peers.topics import ends_of, make_topics
+from benchmarks.peers.topics import make_topics
 from benchmarks.peers.work import Judge, Lake, Place, Rules, no_past
 from contracts import names
 from contracts.addresses import Addresses
@@ -123,5 +123,4 @@ def run(addresses: Addresses, persistence: str) -> None:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="peer-pathway-") as folder:
-        run(Addresses.from_environment(), folder)
+    run(Addresses.from_environment(), sys.argv[1])

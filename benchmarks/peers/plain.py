@@ -11,8 +11,9 @@ from collections import defaultdict
 import orjson
 from confluent_kafka import Consumer, Producer, TopicPartition
 
+from benchmarks.harness import ends_of
 from benchmarks.peers.result import Result
-from benchmarks.peers.topics import ends_of, make_topics
+from benchmarks.peers.topics import make_topics
 from benchmarks.peers.work import Judge, Lake, Past, Place, Rules, no_past
 from contracts import names
 from contracts.addresses import Addresses

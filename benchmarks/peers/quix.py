@@ -1,11 +1,10 @@
-"""Quix Streams at its exactly-once setting: `python -m benchmarks.peers.quix`.
+"""Quix Streams at its exactly-once setting: `python -m benchmarks.peers.quix FOLDER`.
 
 Alerts, dead letters, the state of the rules and the consumer's offsets are committed in one transaction of Kafka's
 every 5 s; rows are added to the tables just before, by a sink. Prints its `Result` as JSON.
 """
 
 import sys
-import tempfile
 import time
 from importlib.metadata import version
 from typing import Any
@@ -14,8 +13,9 @@ import orjson
 from quixstreams import Application, State
 from quixstreams.sinks.base import BaseSink
 
+from benchmarks.harness import ends_of
 from benchmarks.peers.result import Result
-from benchmarks.peers.topics import ends_of, make_topics
+from benchmarks.peers.topics import make_topics
 from benchmarks.peers.work import Alert, Judge, Lake, Place, Record, Rules, no_past
 from contracts import names
 from contracts.addresses import Addresses
@@ -93,5 +93,4 @@ def run(addresses: Addresses, state: str) -> Result:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="peer-quix-") as folder:
-        sys.stdout.write(run(Addresses.from_environment(), folder).to_json())
+    sys.stdout.write(run(Addresses.from_environment(), sys.argv[1]).to_json())

@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from contracts import names
 from contracts.addresses import Addresses
 
 
@@ -26,16 +24,3 @@ def make_topics(addresses: Addresses, peer: str) -> PeerTopics:
     for made in admin.create_topics(wanted).values():
         made.result(timeout=30)
     return topics
-
-
-def ends_of(addresses: Addresses) -> dict[int, int]:
-    """The end of each partition of the raw topic: how many records it holds, for none was deleted."""
-    consumer = Consumer({**addresses.kafka.librdkafka(), "group.id": "peer-ends"})
-    try:
-        partitions = consumer.list_topics(names.RAW_TOPIC, timeout=10).topics[names.RAW_TOPIC].partitions
-        return {
-            part: consumer.get_watermark_offsets(TopicPartition(names.RAW_TOPIC, part), timeout=10)[1]
-            for part in partitions
-        }
-    finally:
-        consumer.close()

@@ -30,3 +30,11 @@ def test_main_draws_every_plot_that_the_page_shows(tmp_path: Path) -> None:
     assert drawn == {name for name in drawn if f"images/{name}" in page}
     assert len(drawn) == len(plots.PLOTS)
     assert drawn == {path.name for path in (PROJECT / "docs" / "images").glob("benchmark-*.png")}
+
+
+def test_page_has_a_row_of_each_peer_with_its_newest_figures() -> None:
+    page = (PROJECT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    for one in json.loads((RESULTS / "peers.json").read_text(encoding="utf-8"))["results"]:
+        figures = f"| {one['rate']:,} | {one['refused']:,} | {one['alerts']:,} | {one['guarantee']} |"
+        (row,) = (line for line in page.splitlines() if line.endswith(figures))
+        assert one["peer"] in row

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, what it prints, and what it refuses. No Kafka and no Flink."""
+"""The command line as a user meets it: exit codes and what it prints. No Kafka and no Flink."""
 
 import errno
 import json
@@ -8,8 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,55 +18,10 @@ from contracts.addresses import Addresses
 from contracts.paths import PROJECT, StatePaths
 from contracts.sessions import SESSION_VARIABLE
 from operations import screen
-from operations.cli import main
 from operations.embedded.lifecycle import Pipeline, Running
 from operations.embedded.supervision import Program, Supervisor
-from tests.config_copies import copy_of_config, replaced
+from tests.command_line import Answer, Call
 from tests.lake_tables import dead_letter, lake_in
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
-
-
-@pytest.fixture
-def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state folder that is not there yet, with a blank in its path. Jars cannot be had: no `up` gets far."""
-    for name in [name for name in os.environ if name.startswith("PIPELINE_")]:
-        monkeypatch.delenv(name)
-    state = tmp_path.resolve() / "my state"
-    monkeypatch.setenv("PIPELINE_STATE", str(state))
-    (tmp_path / "no-folder").touch()
-    monkeypatch.setenv("PIPELINE_CACHE", str(tmp_path / "no-folder" / "jars"))
-    return state
-
-
-@pytest.fixture
-def call(state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
-    """Runs `pipeline` with these arguments in this process."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def run(*arguments: str, stdin: str = "") -> Answer:
-        monkeypatch.setattr(sys, "argv", ["pipeline", *arguments])
-        read, write = os.pipe()
-        os.write(write, stdin.encode())
-        os.close(write)
-        with os.fdopen(read) as given:
-            monkeypatch.setattr(sys, "stdin", given)
-            with pytest.raises(SystemExit) as end:
-                main()
-        code = end.value.code
-        return Answer(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -202,77 +156,6 @@ def test_logs_follow_ended_by_ctrl_c_exits_with_130(state: Path) -> None:
     assert (follower.returncode, err) == (130, "interrupted\n")
 
 
-@pytest.mark.parametrize("command", ["up", "down", "status", "reset"])
-def test_broken_pipeline_file_exits_with_4_and_names_file_line_and_path(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
-) -> None:
-    config = copy_of_config(tmp_path)
-    line = replaced(config / "pipeline.yaml", "port: 9092", "port: many")
-    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    answer = call(command)
-    assert answer.code == 4
-    assert f"{config / 'pipeline.yaml'}:{line}: kafka.port" in answer.err
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("alerting-rules.yaml", "count: 5", "count: five"),
-        ("generator.yaml", "fraud_percent: 2.0", "fraud_percent: 200"),
-        ("quality.yaml", "pass_rate: 0.999", "pass_rate: most"),
-        ("dagster.yaml", "telemetry:", "telemetry: ["),
-    ],
-)
-def test_up_broken_file_of_one_part_exits_with_4_before_anything_starts(
-    call: Call, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str
-) -> None:
-    config = copy_of_config(tmp_path)
-    replaced(config / file, old, new)
-    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    answer = call("up", "--detach")
-    assert answer.code == 4
-    assert f"{config / file}:" in answer.err
-    assert not state.exists()
-
-
-def test_up_broken_contract_exits_with_4(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = copy_of_config(tmp_path)
-    (config / "contracts" / "transaction.schema.json").write_text("{")
-    monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    # A process of its own: this one has read the contracts already.
-    command = [sys.executable, "-m", "operations.cli", "up", "--detach"]
-    answer = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert answer.returncode == 4
-    assert "transaction.schema.json" in answer.stderr
-    assert not state.exists()
-
-
-@pytest.mark.parametrize("name", ["a,b", "a:b", "100%", "it's"])
-def test_up_state_folder_that_some_part_cannot_use_exits_with_4(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    monkeypatch.setenv("PIPELINE_STATE", str(tmp_path / name))
-    answer = call("up", "--detach")
-    assert answer.code == 4
-    assert "PIPELINE_STATE" in answer.err
-
-
-def test_up_folder_with_other_files_is_refused_since_reset_would_remove_them(call: Call, state: Path) -> None:
-    state.mkdir()
-    (state / "thesis.txt").touch()
-    answer = call("up", "--detach")
-    assert answer.code == 4
-    assert "holds other files" in answer.err
-    assert [path.name for path in state.iterdir()] == ["thesis.txt"]
-
-
-@pytest.mark.parametrize("arguments", [["fetch"], ["up"], ["up", "--detach"]])
-def test_cache_of_jars_that_cannot_be_written_exits_with_5(call: Call, arguments: list[str]) -> None:
-    answer = call(*arguments)
-    assert answer.code == 5
-    assert "PIPELINE_CACHE=<folder>" in answer.err
-
-
 def test_status_of_a_pipeline_that_is_not_healthy_exits_with_10_in_the_documented_shape(
     call: Call, running: Supervisor
 ) -> None:
@@ -327,7 +210,7 @@ def test_reset_while_running_is_refused_without_asking(call: Call, state: Path, 
 def test_reset_asks_and_takes_no_for_an_answer(call: Call, state: Path) -> None:
     with lake_in(state):
         pass
-    answer = call("reset", stdin="n\n")
+    answer = call("reset", stdin=b"n\n")
     assert answer.code == 1
     assert f"Remove {state} with every table and log?" in answer.out
     assert (state / "lake").exists()
@@ -343,7 +226,7 @@ def test_reset_without_an_answer_removes_nothing(call: Call, state: Path) -> Non
 def test_reset_confirmed_removes_the_state_folder(call: Call, state: Path) -> None:
     with lake_in(state):
         pass
-    assert call("reset", stdin="y\n").out.endswith(f"Removed {state}.\n")
+    assert call("reset", stdin=b"y\n").out.endswith(f"Removed {state}.\n")
     assert not state.exists()
     assert call("reset", "--yes") == Answer(0, f"There is nothing in {state}.\n", "")
 

@@ -1,12 +1,8 @@
 """`pipeline dead-letters` as a user meets it, over real tables and without a broker."""
 
-import io
 import json
 import shutil
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,10 +10,10 @@ import pytest
 
 from contracts import names
 from contracts.positions import Position
-from operations.cli import main
 from operations.dead_letters.ledger import Attempt, Outcome, open_ledger
 from operations.dead_letters.repairs import Repair, read_lines
 from streaming.explain import explain
+from tests.command_line import Answer, Call, pipeline_command
 from tests.lake_tables import NOW, Lake, dead_letter, lake_in, transaction
 
 # Each at the offset of its place in this list.
@@ -31,16 +27,6 @@ VALID = (
     b'"merchant_category":"5411","transaction_type":"purchase","channel":"pos","country":"CH"}'
 )
 BROKEN = VALID.replace(b"1.00", b"1,00")
-
-
-@dataclass(frozen=True)
-class Answer:
-    code: int
-    out: str
-    err: str
-
-
-Call = Callable[..., Answer]
 
 
 @pytest.fixture(scope="module")
@@ -64,19 +50,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
 def call(lake: Lake, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Call]:
     """Runs `pipeline dead-letters` with these arguments in this process."""
     monkeypatch.setenv("PIPELINE_STATE", str(lake.state))
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-
-    def run(*arguments: str, stdin: bytes = b"") -> Answer:
-        monkeypatch.setattr(sys, "argv", ["pipeline", "dead-letters", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as end:
-            main()
-        code = end.value.code
-        return Answer(code if isinstance(code, int) else 0, *capsys.readouterr())
-
-    yield run
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with pipeline_command(monkeypatch, capsys, "dead-letters") as call:
+        yield call
 
 
 def test_list_newest_first_with_reason_state_and_counts(call: Call) -> None:
