@@ -17,6 +17,7 @@ from operations.embedded.flink import FlinkCluster
 from operations.embedded.taskmanager import TaskManager
 
 FOLDER = PROJECT / "deploy" / "kubernetes"
+BASE, OPERATOR = FOLDER / "base", FOLDER / "flink-operator"
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text(encoding="utf-8"))[
     "services"
 ]
@@ -38,14 +39,14 @@ def loaded(path: Path) -> Object:
 def workloads() -> dict[str, Object]:
     """The only container of each Deployment and Job, by name."""
     found = {}
-    for each in objects_in(FOLDER):
+    for each in objects_in(BASE):
         if each["kind"] in ("Deployment", "Job"):
             (found[each["metadata"]["name"]],) = each["spec"]["template"]["spec"]["containers"]
     return found
 
 
 def environment() -> dict[str, str]:
-    (found,) = (each["data"] for each in objects_in(FOLDER) if each["kind"] == "ConfigMap")
+    (found,) = (each["data"] for each in objects_in(BASE) if each["kind"] == "ConfigMap")
     return dict(found)
 
 
@@ -70,12 +71,14 @@ def test_kubernetes_runs_every_component_as_compose_does() -> None:
 
 
 def test_kubernetes_images_have_the_tag_that_compose_has() -> None:
-    tagged = {f"{each['newName']}:{each['newTag']}" for each in loaded(FOLDER / "kustomization.yaml")["images"]}
+    tagged = {f"{each['newName']}:{each['newTag']}" for each in loaded(BASE / "kustomization.yaml")["images"]}
+    operator = loaded(OPERATOR / "flink.yaml")["spec"]["image"]
+    assert operator == f"fraud-lakehouse/flink-operator:{next(iter(tagged)).partition(':')[2]}"
     assert tagged == {service["image"] for service in SERVICES.values() if "fraud-lakehouse/" in service["image"]}
 
 
 def test_kubernetes_deployment_selects_its_own_pods_and_never_runs_twice() -> None:
-    for each in objects_in(FOLDER):
+    for each in objects_in(BASE):
         if each["kind"] == "Deployment":
             name, spec = each["metadata"]["name"], each["spec"]
             assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"], name
@@ -85,7 +88,7 @@ def test_kubernetes_deployment_selects_its_own_pods_and_never_runs_twice() -> No
 
 def test_kubernetes_service_leads_to_the_ports_of_its_deployment() -> None:
     containers = workloads()
-    for each in objects_in(FOLDER):
+    for each in objects_in(BASE):
         if each["kind"] == "Service":
             name = each["metadata"]["name"]
             wanted = {(port["name"], port["port"]) for port in each["spec"]["ports"]}
@@ -98,7 +101,7 @@ def test_kubernetes_settings_are_settings_that_there_are(monkeypatch: pytest.Mon
         monkeypatch.setenv(name, value)
     settings = Settings()
     assert not settings.supervised
-    services = {each["metadata"]["name"] for each in objects_in(FOLDER) if each["kind"] == "Service"}
+    services = {each["metadata"]["name"] for each in objects_in(BASE) if each["kind"] == "Service"}
     addresses = settings.addresses(kafka_port=1, flink_rest_port=1, dagster_port=settings.dagster.port)
     assert {addresses.flink_rest[0], settings.dagster.host, settings.dagster.code_host} == services
     assert settings.state.parent == Path(_of_all()["containers"][0]["volumeMounts"][0]["mountPath"])
@@ -111,12 +114,12 @@ def test_kubernetes_gives_flink_the_memory_that_compose_gives() -> None:
 
 def _of_all() -> Object:
     """What the patch gives every pod."""
-    found: Object = loaded(FOLDER / "every-component.yaml")["spec"]["template"]["spec"]
+    found: Object = loaded(BASE / "every-component.yaml")["spec"]["template"]["spec"]
     return found
 
 
 def test_kubernetes_pods_have_no_rights() -> None:
-    operator = loaded(FOLDER / "flink-operator" / "flink.yaml")["spec"]["podTemplate"]["spec"]
+    operator = loaded(OPERATOR / "flink.yaml")["spec"]["podTemplate"]["spec"]
     for pod in (_of_all(), operator):
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -131,7 +134,7 @@ def test_kubernetes_pods_have_no_rights() -> None:
 
 
 def test_kubernetes_lets_no_other_pod_in() -> None:
-    (policy,) = (each["spec"] for each in objects_in(FOLDER) if each["kind"] == "NetworkPolicy")
+    (policy,) = (each["spec"] for each in objects_in(BASE) if each["kind"] == "NetworkPolicy")
     assert policy == {
         "podSelector": {},
         "policyTypes": ["Ingress"],
@@ -140,13 +143,13 @@ def test_kubernetes_lets_no_other_pod_in() -> None:
 
 
 def test_kubernetes_holds_no_secret() -> None:
-    assert not [each for each in objects_in(FOLDER) if each["kind"] == "Secret"]
+    assert not [each for each in objects_in(BASE) if each["kind"] == "Secret"]
     assert not [name for name in environment() if "PASSWORD" in name or "SECRET" in name]
 
 
 def test_flink_operator_configures_flink_as_the_pipeline_does(tmp_path: Path) -> None:
     """Every key that it has; those of addresses and folders are the operator's."""
-    found = loaded(FOLDER / "flink-operator" / "flink.yaml")["spec"]
+    found = loaded(OPERATOR / "flink.yaml")["spec"]
     settings = Flink()
     cluster = FlinkCluster(StatePaths(tmp_path), Path("/java"), (), (), settings, 1, 2).configuration()
     ours = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in cluster.items()}
@@ -161,13 +164,13 @@ def test_flink_operator_configures_flink_as_the_pipeline_does(tmp_path: Path) ->
 
 
 def test_flink_operator_takes_the_place_of_the_pipelines_own_cluster() -> None:
-    text = (FOLDER / "flink-operator" / "without-own-cluster.yaml").read_text(encoding="utf-8")
+    text = (OPERATOR / "without-own-cluster.yaml").read_text(encoding="utf-8")
     gone = [(each["kind"], each["metadata"]["name"]) for each in yaml.safe_load_all(text)]
     cluster = (names.JOBMANAGER, *names.TASKMANAGERS.values())
     assert gone == [("Service", names.JOBMANAGER), *(("Deployment", name) for name in cluster)]
 
 
 def test_flink_operator_finds_the_password_file_where_prepare_writes_it() -> None:
-    container = loaded(FOLDER / "flink-operator" / "flink.yaml")["spec"]["podTemplate"]["spec"]["containers"][0]
+    container = loaded(OPERATOR / "flink.yaml")["spec"]["podTemplate"]["spec"]["containers"][0]
     state = StatePaths(Path(environment()["PIPELINE_STATE"]))
     assert container["env"] == [{"name": "PGPASSFILE", "value": str(state.run / "pgpass")}]
