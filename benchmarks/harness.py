@@ -49,6 +49,17 @@ class Bench:
             command, env=self.environment, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
+    def status(self) -> dict[str, Any]:
+        """What `pipeline status --json` prints, also of a pipeline that is not healthy at the moment."""
+        command = [sys.executable, "-m", "operations.cli", "status", "--json"]
+        done = subprocess.run(
+            command, env=self.environment, cwd=PROJECT, check=False, stdout=subprocess.PIPE, text=True
+        )
+        if not done.stdout:
+            raise subprocess.CalledProcessError(done.returncode, command)
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
     def send(self, *, rate: int, records: int) -> None:
         """Sends generated records at `rate` a second, 0 as fast as possible, and returns when all are acknowledged."""
         with self.sending("--rate", str(rate), "--limit", str(records), "--seed", "1"):

@@ -206,7 +206,7 @@ def _storage(
 
 
 def _memory(bench: Bench) -> dict[str, int]:
-    status = json.loads(bench.pipeline("status", "--json"))
+    status = bench.status()
     return {part["name"]: part["memory_mb"] for part in status["components"] if part["memory_mb"]}
 
 

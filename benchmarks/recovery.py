@@ -56,7 +56,7 @@ def main(
 
 
 def _recovery(bench: Bench, victim: str) -> Recovery:
-    status = json.loads(bench.pipeline("status", "--json"))
+    status = bench.status()
     pid = next(part["pid"] for part in status["components"] if part["name"] == victim)
     alerts, commits = _Silence(), _Silence()
     with _alerts(bench) as consumer:

@@ -5,7 +5,6 @@ hour of steady traffic. Its status is noted every half minute. In the end each r
 what was sent. Results go to `benchmarks/results/soak.json` and to the screen.
 """
 
-import json
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ class Sample:
     """The status `seconds` after the start: process ids, memory in MB, latencies in ms over the five minutes before."""
 
     seconds: int
+    healthy: bool
     written: int
     lag: int
     pids: dict[str, int]
@@ -49,6 +49,7 @@ class Sample:
         memory = {part["name"]: part["memory_mb"] for part in status["components"] if part["memory_mb"]}
         return cls(
             seconds=round(seconds),
+            healthy=status["healthy"],
             written=raw["written"],
             lag=max(raw["lag"].values()),
             pids={part["name"]: part["pid"] for part in status["components"] if part["pid"]},
@@ -100,7 +101,9 @@ def _observe(bench: Bench, *, rate: int, records: int, console: Console) -> list
     started, samples = time.monotonic(), []
     with bench.sending("--rate", str(rate), "--limit", str(records)) as generator:
         while generator.poll() is None:
-            status = json.loads(bench.pipeline("status", "--json"))
+            status = bench.status()
+            if status["lake"] is None:  # maintenance removed a file while it was read
+                continue
             generator_mb = psutil.Process(generator.pid).memory_info().rss // _MB
             sample = Sample.of(status, seconds=time.monotonic() - started, generator_mb=generator_mb)
             samples.append(sample)
@@ -115,7 +118,7 @@ def _observe(bench: Bench, *, rate: int, records: int, console: Console) -> list
 
 def _await_read(bench: Bench) -> None:
     """Until checkpoints of both jobs cover every record."""
-    while any(json.loads(bench.pipeline("status", "--json"))["topics"][0]["lag"].values()):
+    while any(bench.status()["topics"][0]["lag"].values()):
         time.sleep(2)
 
 

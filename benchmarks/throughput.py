@@ -6,7 +6,6 @@ share the machine. Two rates: over the whole time, and over the part in which th
 Results go to `benchmarks/results/throughput.json` and to the screen.
 """
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from typing import Annotated
@@ -105,7 +104,7 @@ def _await_judged(bench: Bench) -> float:
 
 
 def _cpu(bench: Bench) -> dict[str, float]:
-    status = json.loads(bench.pipeline("status", "--json"))
+    status = bench.status()
     found = {}
     for component in status["components"]:
         if component["pid"]:

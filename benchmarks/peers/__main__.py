@@ -117,7 +117,7 @@ def _pipeline(state: Path, port: int, records: int) -> Result:
         bench.pipeline("up", "--detach", "--no-generator")
         deadline = time.monotonic() + 900
         while True:
-            topics = {topic["topic"]: topic for topic in json.loads(bench.pipeline("status", "--json"))["topics"]}
+            topics = {topic["topic"]: topic for topic in bench.status()["topics"]}
             if all(topics[names.RAW_TOPIC]["lag"].get(job, records) == 0 for job in names.JOBS):
                 break
             if time.monotonic() > deadline:
