@@ -31,7 +31,7 @@ from contracts import names
 from contracts.kafka_access import KafkaAccess
 from contracts.paths import PROJECT, config_folder
 from contracts.settings import load_settings
-from generator.publisher import producer_settings
+from generator.producer import producer_settings
 from operations.embedded.broker import Broker
 from operations.jars import kafka_jars
 from operations.java import find_java

@@ -19,8 +19,9 @@ from generator.health import HealthFile
 from generator.ledger import Ledger
 from generator.population import Shard
 from generator.processes import part_of
+from generator.producer import producer_settings
 from generator.progress import Status
-from generator.publisher import Publisher, producer_settings
+from generator.publisher import Publisher
 from generator.reload import ConfigWatch
 from generator.run import Run, Stop
 from generator.timeline import Simulated, Timeline, WallClock

@@ -1,4 +1,4 @@
-"""Hands records to Kafka and learns how each send ended. The only place that knows librdkafka.
+"""Hands records to Kafka and learns how each send ended. The only place that calls librdkafka (set up by `producer.py`).
 
 A broker that is away is a state, not an error: records wait in a bounded queue, the circuit opens, the caller waits.
 Nothing is retried here: librdkafka does that, in order and without duplicates (idempotence).
@@ -21,21 +21,15 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from numpy.typing import NDArray
 
 from contracts.errors import ComponentFailed, NotRunning
-from contracts.kafka_access import KafkaAccess
 from generator.circuit import Circuit, State
 from generator.lanes import Lane, OnDelivery
 
 _log = structlog.get_logger()
 
-# Ten minutes without a broker must cost nothing: an hour of retries. The queue's bounds keep memory flat meanwhile.
-_DELIVERY_TIMEOUT_MS = 3_600_000
-_QUEUE_RECORDS, _QUEUE_KILOBYTES = 100_000, 65_536
 _FLUSH_SECONDS = 10.0
 _METADATA_SECONDS = 1.0
 # A broker that hangs closes no connection, and librdkafka waits 60 s for its answer. A healthy one answers in ms.
 _SILENCE_SECONDS = 20.0
-# Above this rate records fill a batch by themselves within a few ms, and fewer requests leave the broker more room.
-_HIGH_RATE = 1_000
 
 # Answers of a broker after which the record may be in the log all the same.
 _UNSETTLING = frozenset(
@@ -81,31 +75,6 @@ class Counts:
     ok: int = 0
     failed: int = 0
     unknown: int = 0
-
-
-def producer_settings(kafka: KafkaAccess, *, rate: float) -> dict[str, str | int | bool]:
-    """librdkafka's settings for `rate` records a second (0: unlimited)."""
-    return {
-        **kafka.librdkafka(),
-        "client.id": "generator",
-        "enable.idempotence": True,
-        "acks": "all",
-        "linger.ms": 1 if 0 < rate <= _HIGH_RATE else 5,
-        "compression.type": "lz4",
-        # The hash of Java clients (librdkafka's own default is CRC32): whoever else produces to the topic puts an
-        # account's records into the same partition, where their order is kept. See generator/partitions.py.
-        "partitioner": "murmur2_random",
-        "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
-        "queue.buffering.max.messages": _QUEUE_RECORDS,
-        "queue.buffering.max.kbytes": _QUEUE_KILOBYTES,
-        # A request that failed is repeated, and a lost connection opened, after waits that double up to the maximum,
-        # each with librdkafka's jitter of 20 %. Its own 10 s between connections would hold back the end of an outage.
-        "retry.backoff.ms": 100,
-        "retry.backoff.max.ms": 1_000,
-        "reconnect.backoff.ms": 100,
-        "reconnect.backoff.max.ms": 5_000,
-        "log_level": 0,  # librdkafka writes plain text to stderr; what matters comes through error_cb
-    }
 
 
 class Publisher:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.kafka_access import KafkaAccess
-from generator.publisher import Outcome, ProducerLike, Publisher, producer_settings
+from generator.producer import producer_settings
+from generator.publisher import Outcome, ProducerLike, Publisher
 
 Row = tuple[int, Outcome, int | None, int | None]
 

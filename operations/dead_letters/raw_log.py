@@ -15,7 +15,7 @@ from contracts.errors import NotRunning
 from contracts.kafka_access import KafkaAccess
 from contracts.positions import Position
 from contracts.record_sizes import RAW_TOPIC_BYTES
-from generator.publisher import producer_settings
+from generator.producer import producer_settings
 from pipeline_assets.lib.kafka_offsets import topic_offsets
 
 # A request of a sender that was killed may still lie in the broker's hands when the broker first answers us.

@@ -11,7 +11,8 @@ from structlog.testing import capture_logs
 
 from contracts.kafka_access import KafkaAccess
 from generator.health import HealthFile, Reading
-from generator.publisher import Publisher, producer_settings
+from generator.producer import producer_settings
+from generator.publisher import Publisher
 from tests.fake_producer import FakeProducer
 
 

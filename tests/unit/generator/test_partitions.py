@@ -8,7 +8,7 @@ from confluent_kafka import Message, Producer
 
 from contracts.kafka_access import KafkaAccess
 from generator.partitions import murmur2, partitions_of
-from generator.publisher import producer_settings
+from generator.producer import producer_settings
 from generator.texts import account_ids, octets
 
 

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 from contracts.errors import ComponentFailed, NotRunning
 from contracts.kafka_access import KafkaAccess
 from generator.circuit import FAILURES
-from generator.publisher import Outcome, ProducerLike, producer_settings
+from generator.producer import producer_settings
+from generator.publisher import Outcome, ProducerLike
 from tests.fake_producer import NOBODY, FakePartition, FakeProducer, FakeTopic
 from tests.publishing import Settled, drain, publisher_of, send
 

@@ -16,8 +16,9 @@ from generator.config import DisturbancesConfig, GeneratorConfig
 from generator.health import HealthFile, Reading
 from generator.ledger import Ledger
 from generator.population import Shard
+from generator.producer import producer_settings
 from generator.progress import Status
-from generator.publisher import Publisher, producer_settings
+from generator.publisher import Publisher
 from generator.run import Run, Stop, batch_size
 from generator.seasons import Surges
 from generator.timeline import Simulated, Timeline, WallClock
