@@ -1,4 +1,4 @@
-"""Hands records to Kafka and learns how each send ended. The only place that calls librdkafka (set up by `producer.py`).
+"""Hands records to Kafka and learns how each send ended. The only place that calls librdkafka.
 
 A broker that is away is a state, not an error: records wait in a bounded queue, the circuit opens, the caller waits.
 Nothing is retried here: librdkafka does that, in order and without duplicates (idempotence).
