@@ -104,6 +104,8 @@ def _observe(bench: Bench, *, rate: int, records: int, console: Console) -> list
             status = bench.status()
             if status["lake"] is None:  # maintenance removed a file while it was read
                 continue
+            if generator.poll() is not None:
+                break
             generator_mb = psutil.Process(generator.pid).memory_info().rss // _MB
             sample = Sample.of(status, seconds=time.monotonic() - started, generator_mb=generator_mb)
             samples.append(sample)

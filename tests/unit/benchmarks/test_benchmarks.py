@@ -38,3 +38,20 @@ def test_page_has_a_row_of_each_peer_with_its_newest_figures() -> None:
         figures = f"| {one['rate']:,} | {one['refused']:,} | {one['alerts']:,} | {one['guarantee']} |"
         (row,) = (line for line in page.splitlines() if line.endswith(figures))
         assert one["peer"] in row
+
+
+def test_page_has_the_silences_and_the_score_of_the_newest_recovery() -> None:
+    page = (PROJECT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    result = json.loads((RESULTS / "recovery.json").read_text(encoding="utf-8"))
+    silences = {f"{one[name]:.1f}" for one in result["recoveries"] for name in ("alert_silence", "commit_silence")}
+    assert {silence for silence in silences if silence not in page} == set()
+    assert f"all {result['score'].pop('scored'):,} records" in page
+    assert set(result["score"].values()) == {0}
+
+
+def test_page_has_the_figures_of_the_newest_soak() -> None:
+    page = (PROJECT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    result = json.loads((RESULTS / "soak.json").read_text(encoding="utf-8"))
+    assert f"{result['score'].pop('scored'):,} records" in page
+    assert set(result["score"].values()) == {0}
+    assert f"{result['most_memory_mb']:,} MB" in page
