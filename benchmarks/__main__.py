@@ -1,4 +1,4 @@
-"""Every benchmark after the other, about two hours in all, and the plots: `uv run python -m benchmarks`.
+"""Every benchmark after the other, some two hours by their single times, and the plots: `uv run python -m benchmarks`.
 
 One that fails does not keep the others from being measured; the exit code is then 1.
 """

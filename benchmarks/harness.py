@@ -22,6 +22,8 @@ from contracts.paths import PROJECT
 from operations.signals import raise_interrupted
 
 RESULTS = Path(__file__).parent / "results"
+# What is not through by then will not come.
+PATIENCE_SECONDS = 600
 _PORTS = (
     "KAFKA__PORT", "KAFKA__CONTROLLER_PORT", "FLINK__REST_PORT", "FLINK__RPC_PORT", "DAGSTER__PORT",
     "DAGSTER__CODE_PORT",
@@ -83,12 +85,15 @@ class Bench:
         """What became of every record that was sent, asked until none is pending: the last rows take a commit more."""
         environment = {**self.environment, **self.addresses.to_environment()}
         command = [sys.executable, "-m", "generator", "score", "--json"]
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             done = subprocess.run(command, env=environment, cwd=PROJECT, check=False, stdout=subprocess.PIPE, text=True)
             found = json.loads(done.stdout)
             if not found["ledger"]["pending"]:
                 wanted = ("lost", "wrong_fates", "unexplained_duplicates")
                 return {"scored": found["ledger"]["scored"], **{name: found["delivery"][name] for name in wanted}}
+            if time.monotonic() > deadline:
+                raise SystemExit(f"{found['ledger']['pending']:,} records are still due after {PATIENCE_SECONDS} s")
             time.sleep(5)
 
     def ends(self, topic: str = names.RAW_TOPIC) -> dict[int, int]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from benchmarks.harness import Bench, running_pipeline, write_result
+from benchmarks.harness import PATIENCE_SECONDS, Bench, running_pipeline, write_result
 
 _EVERY_SECONDS = 30
 # Before, the JVMs reach the heap they keep: what grows after it grows for ever.
@@ -120,7 +120,10 @@ def _observe(bench: Bench, *, rate: int, records: int, console: Console) -> list
 
 def _await_read(bench: Bench) -> None:
     """Until checkpoints of both jobs cover every record."""
-    while any(bench.status()["topics"][0]["lag"].values()):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(lag := bench.status()["topics"][0]["lag"].values()):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{max(lag):,} records are unread after {PATIENCE_SECONDS} s; see: pipeline status")
         time.sleep(2)
 
 
