@@ -97,8 +97,7 @@ class Broker:
             self._format()
 
     def _format(self) -> None:
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(self._properties))
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", _new_cluster_id(), "-c", str(self._properties))
         done = subprocess.run(tool, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode != 0:
             raise ComponentFailed(f"Kafka could not format {self.folder / 'logs'}: {done.stdout}{done.stderr}".strip())
@@ -121,6 +120,17 @@ class Broker:
             ),
             arguments=arguments,
         )
+
+
+def _new_cluster_id() -> str:
+    """A random id as Kafka's own `Uuid.randomUuid` makes one: 22 characters of base64, none of them a dash in front.
+
+    Kafka's tools read a dash in front as an option: one id in 64 would end the first start.
+    """
+    while True:
+        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster_id.startswith("-"):
+            return cluster_id
 
 
 def _escaped(path: Path) -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import yaml
@@ -35,6 +36,15 @@ def formatted(folder: Path) -> None:
     (folder / "kafka" / "logs" / "meta.properties").touch()
 
 
+def arguments_of_format(folder: Path) -> list[str]:
+    """What Java is called with where a new folder is prepared."""
+    java = folder / "java"
+    java.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {folder}/arguments\n')
+    java.chmod(0o755)
+    broker(folder, java).prepare()
+    return (folder / "arguments").read_text().splitlines()
+
+
 def test_broker_prepare_writes_ports_and_folder_and_leaves_formatted_logs_alone(tmp_path: Path) -> None:
     formatted(tmp_path)
     broker(tmp_path, Path("/no/java")).prepare()
@@ -45,14 +55,19 @@ def test_broker_prepare_writes_ports_and_folder_and_leaves_formatted_logs_alone(
 
 
 def test_broker_prepare_formats_a_new_folder_with_kafkas_tool(tmp_path: Path) -> None:
-    java = tmp_path / "java"
-    java.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/arguments\n')
-    java.chmod(0o755)
-    broker(tmp_path, java).prepare()
-    arguments = (tmp_path / "arguments").read_text().splitlines()
+    arguments = arguments_of_format(tmp_path)
     assert arguments[arguments.index("kafka.tools.StorageTool") + 1] == "format"
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", arguments[arguments.index("-t") + 1])
     assert arguments[-1] == str(tmp_path / "kafka" / "server.properties")
+
+
+def test_broker_prepare_random_id_with_a_dash_in_front_is_not_given_to_kafkas_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = iter((UUID(bytes=b"\xfb" * 16), UUID(bytes=b"\xf8" + bytes(15)), UUID(int=7)))
+    monkeypatch.setattr("operations.embedded.broker.uuid.uuid4", lambda: next(drawn))
+    arguments = arguments_of_format(tmp_path)
+    assert arguments[arguments.index("-t") + 1] == "AAAAAAAAAAAAAAAAAAAABw"
 
 
 def test_broker_prepare_refused_format_is_told_in_kafkas_words(tmp_path: Path) -> None:
