@@ -13,6 +13,7 @@ import httpx
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ConfigError, NotRunning
+from contracts.rest import rest_client
 from contracts.sessions import new_session
 from contracts.settings import Settings
 from operations.embedded.stack import Stack
@@ -67,9 +68,9 @@ def _stack(settings: Settings, session: str) -> Stack:
 
 
 def _runs(addresses: Addresses) -> bool:
-    for url in (f"{addresses.flink_rest_url}/overview", f"{addresses.dagster_url}/server_info"):
-        with suppress(httpx.TransportError):
-            if httpx.get(url, timeout=2).is_success:
+    for url, path in ((addresses.flink_rest_url, "/overview"), (addresses.dagster_url, "/server_info")):
+        with suppress(httpx.TransportError), rest_client(url, timeout=2) as client:
+            if client.get(path).is_success:
                 return True
     return False
 

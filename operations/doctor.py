@@ -22,6 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from contracts.errors import MachineError, PipelineError
+from contracts.rest import rest_client
 from contracts.settings import Settings
 from operations.embedded.supervision import Supervisor
 from operations.jars import default_cache, missing, wanted_pins
@@ -155,8 +156,9 @@ def _elsewhere(settings: Settings) -> str:
         broker = AdminClient({**addresses.kafka.librdkafka(), "log_level": 0})
         ask(f"Kafka at {addresses.kafka}", lambda: broker.list_topics(timeout=_ANSWER_SECONDS))
     if settings.flink.rest_url:
-        url = f"{settings.flink.rest_url}/overview"
-        ask(f"Flink at {settings.flink.rest_url}", lambda: httpx.get(url, timeout=_ANSWER_SECONDS).raise_for_status())
+        flink = rest_client(settings.flink.rest_url, timeout=_ANSWER_SECONDS)
+        with flink:
+            ask(f"Flink at {settings.flink.rest_url}", lambda: flink.get("/overview").raise_for_status())
     for database in dict.fromkeys(filter(None, (settings.lake.catalog, settings.dagster.storage))):
         ask(f"PostgreSQL at {database}", partial(_connect, database))
     if silent:

@@ -18,6 +18,7 @@ from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from contracts.kafka_access import KafkaAccess
 from contracts.paths import StatePaths
+from contracts.rest import rest_client
 from generator.circuit import State
 from generator.health import Reading
 from operations.embedded.supervision import ProcessState
@@ -80,8 +81,8 @@ def examine(
     Asks all at once; takes at most a few seconds.
     """
     with (
-        httpx.Client(base_url=addresses.flink_rest_url, timeout=_SECONDS) as flink,
-        httpx.Client(base_url=addresses.dagster_url, timeout=_SECONDS) as dagster,
+        rest_client(addresses.flink_rest_url, timeout=_SECONDS) as flink,
+        rest_client(addresses.dagster_url, timeout=_SECONDS) as dagster,
     ):
         word = StatePaths(Path(addresses.pipeline_state)).generator_health
         return judge(processes, flink, dagster, addresses.kafka, word, elsewhere=elsewhere, memory=memory)

@@ -20,6 +20,7 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning, PipelineError
 from contracts.logs import configure_logs
+from contracts.rest import rest_client
 from contracts.settings import Settings, load_settings
 from operations.embedded.takeover import Orphanhood, take_over
 from operations.resume import lakehouse_restore_point
@@ -53,7 +54,7 @@ class Keeper:
     client: Submission | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        flink = httpx.Client(base_url=self.addresses.flink_rest_url, timeout=5)
+        flink = rest_client(self.addresses.flink_rest_url, timeout=5)
         self.switch = Switch(self.addresses, self.settings, flink)
 
     def run(self) -> None:

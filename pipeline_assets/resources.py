@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
-import httpx
 from pydantic import Field
 from pyiceberg.catalog import Catalog
 
@@ -16,6 +15,7 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from contracts.paths import StatePaths
+from contracts.rest import rest_client
 from contracts.settings import load_settings
 from lake.catalog import open_catalog
 from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
@@ -88,7 +88,7 @@ class FlinkResource(_PipelineResource):
 
     def jobs(self) -> tuple[JobStatus, ...]:
         """Those of the pipeline's jobs that Flink knows. Raises NotRunning."""
-        with httpx.Client(base_url=self.addresses().flink_rest_url, timeout=_ANSWER_SECONDS) as client:
+        with rest_client(self.addresses().flink_rest_url, timeout=_ANSWER_SECONDS) as client:
             return job_statuses(client, names.JOBS)
 
 

@@ -22,6 +22,7 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
+from contracts.rest import rest_client
 from contracts.settings import load_settings
 from streaming.checkpoints import checkpoint_folder, flink_uri, record_contracts
 from streaming.deployments import Deployments
@@ -72,7 +73,7 @@ def submit(
     for insert in job.inserts:
         statements.add_insert_sql(insert)
     await_cluster(addresses, names.TASKMANAGERS[job.name] if dedicated else None)
-    with httpx.Client(base_url=addresses.flink_rest_url, timeout=5) as flink:
+    with rest_client(addresses.flink_rest_url, timeout=5) as flink:
         namesakes = [other for other in running_jobs(flink) if other.name == job.name]
     if any(other.fingerprint == fingerprint or not beside for other in namesakes):
         return None
@@ -81,7 +82,7 @@ def submit(
     if client is None:
         raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")
     job_id = str(client.get_job_id())
-    with httpx.Client(base_url=addresses.flink_rest_url, timeout=5) as flink:
+    with rest_client(addresses.flink_rest_url, timeout=5) as flink:
         await_listed(flink, job_id)
     return job_id
 
@@ -112,7 +113,8 @@ def await_cluster(addresses: Addresses, taskmanager: str | None, *, seconds: flo
 
 
 def _look(flink_rest_url: str, taskmanager: str | None, broker: AdminClient) -> None:
-    answer = httpx.get(f"{flink_rest_url}/taskmanagers", timeout=2)
+    with rest_client(flink_rest_url, timeout=2) as flink:
+        answer = flink.get("/taskmanagers")
     registered = {found["id"] for found in answer.json()["taskmanagers"]} if answer.is_success else set()
     if not registered or (taskmanager and taskmanager not in registered):
         raise _NotReady(f"{taskmanager or 'any TaskManager'} has not registered with Flink")

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed, ConfigError, MachineError, NotRunning, PipelineError
+from contracts.rest import rest_client
 from contracts.sessions import new_session
 from contracts.settings import Settings
 from operations.embedded.closing import Closing, restarts_of
@@ -170,7 +171,7 @@ class Pipeline:
                 restarts = None
                 with (
                     suppress(NotRunning, httpx.HTTPError),
-                    httpx.Client(base_url=self.addresses().flink_rest_url, timeout=3) as flink,
+                    rest_client(self.addresses().flink_rest_url, timeout=3) as flink,
                 ):
                     restarts = restarts_of(flink)
                     stop_jobs(flink, self.settings.paths.checkpoints, seconds=_SAVEPOINT_SECONDS)
