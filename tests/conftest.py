@@ -6,6 +6,8 @@ import pytest
 
 from contracts.paths import PROJECT
 
+pytest_plugins = ["tests.plugins.leftovers", "tests.plugins.order"]
+
 Golden = Callable[[str, str], None]
 
 

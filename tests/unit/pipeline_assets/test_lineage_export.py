@@ -1,6 +1,7 @@
 """The lineage export: sessions, commits and Dagster runs as OpenLineage events, each told once, to a file or server."""
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -178,6 +179,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Server]]:
         monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{server.server_port}")
         yield handler
         server.shutdown()
+    # The client writes further variables of its own, made of this one.
+    for name in [name for name in os.environ if name.startswith("OPENLINEAGE_")]:
+        del os.environ[name]
 
 
 def test_openlineage_url_sends_the_events_there(lake: Lake, server: type[_Server]) -> None:
