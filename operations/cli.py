@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -263,16 +263,17 @@ def metrics(
 ) -> None:
     """Serve the status as Prometheus metrics, on this machine alone, until Ctrl-C."""
     from operations.embedded.lifecycle import Pipeline
-    from operations.metrics import serve
+    from operations.metrics import serving
     from operations.terminal import console
 
     settings = _settings()
-    try:
-        chosen = serve(Pipeline(settings), port, settings.listen)
-    except OSError as error:
-        raise MachineError(f"port {port} cannot be used: {error.strerror}. Choose another one: --port 0") from error
-    console().print(f"Metrics at http://{settings.listen}:{chosen}/metrics; Ctrl-C ends it.")
-    signal.pause()
+    with ExitStack() as stack:
+        try:
+            chosen = stack.enter_context(serving(Pipeline(settings), port, settings.listen))
+        except OSError as error:
+            raise MachineError(f"port {port} cannot be used: {error.strerror}. Choose another one: --port 0") from error
+        console().print(f"Metrics at http://{settings.listen}:{chosen}/metrics; Ctrl-C ends it.")
+        signal.pause()
 
 
 @app.command()

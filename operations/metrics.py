@@ -7,6 +7,7 @@ on every network of the machine. `deploy/grafana/pipeline.json` is a dashboard o
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, start_http_server
@@ -26,15 +27,21 @@ _FRESH_SECONDS = 5.0
 _MIB = 1024 * 1024
 
 
-def serve(pipeline: Pipeline, port: int, host: str) -> int:
-    """Serves the metrics of `pipeline` at http://host:port/metrics from a thread of its own; returns the port.
+@contextmanager
+def serving(pipeline: Pipeline, port: int, host: str) -> Iterator[int]:
+    """Serve the metrics of `pipeline` at http://host:port/metrics inside the block, from a thread; yield the port.
 
     `port` 0 takes any free one. Raises OSError for a port that is taken.
     """
     registry = CollectorRegistry()
     registry.register(_Exporter(pipeline))
-    server, _ = start_http_server(port, addr=host, registry=registry)
-    return int(server.server_port)
+    server, thread = start_http_server(port, addr=host, registry=registry)
+    try:
+        yield int(server.server_port)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class _Exporter(Collector):

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from contracts.settings import Dagster, Flink, Kafka, Lake, Settings
+from operations import doctor
 from operations.doctor import Finding, Machine, examine
 from tests.config_copies import copy_of_config, replaced
 
@@ -72,7 +73,10 @@ def test_examine_taken_ports_are_all_named_with_holder_and_variable(settings: Se
     assert found.exit_code == 5
 
 
-def test_examine_parts_elsewhere_that_do_not_answer_are_all_named(settings: Settings) -> None:
+def test_examine_parts_elsewhere_that_do_not_answer_are_all_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_ANSWER_SECONDS", 1.0)
     elsewhere = settings.model_copy(
         update={
             "kafka": Kafka(bootstrap_servers="127.0.0.1:1"),

@@ -14,7 +14,7 @@ from contracts.paths import PROJECT
 from contracts.settings import Settings
 from generator.health import Reading
 from operations.embedded.lifecycle import Pipeline
-from operations.metrics import of_generator, of_status, serve
+from operations.metrics import of_generator, of_status, serving
 from operations.status import Disk, Status
 from tests.unit.operations.test_screen import ADDRESSES, COMPONENTS, LAKE, TOPICS
 
@@ -58,15 +58,17 @@ def test_of_generator_tells_outcomes_and_circuit() -> None:
 
 
 def test_serve_where_nothing_runs_says_that_it_is_down(tmp_path: Path) -> None:
-    port = serve(Pipeline(Settings(state=tmp_path)), 0, "127.0.0.1")
-    answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10)
+    with serving(Pipeline(Settings(state=tmp_path)), 0, "127.0.0.1") as port:
+        answer = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10)
     assert answer.status_code == 200
     assert "pipeline_up 0.0" in answer.text
 
 
 def test_serve_on_a_port_that_is_taken_raises(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as held, pytest.raises(OSError, match="in use"):
-        serve(Pipeline(Settings(state=tmp_path)), held.getsockname()[1], "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        taken = serving(Pipeline(Settings(state=tmp_path)), held.getsockname()[1], "127.0.0.1")
+        with pytest.raises(OSError, match="in use"), taken:
+            pass
 
 
 @pytest.mark.parametrize("file", ["grafana/pipeline.json", "alerts.yml"])

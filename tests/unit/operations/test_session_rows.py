@@ -36,7 +36,7 @@ def test_closing_while_another_program_holds_the_catalog_gives_up_in_time_and_sa
         other.execute("BEGIN EXCLUSIVE")
         process = Closing(lake.addresses, SESSION)
         process.count(None)
-        assert process.outcome(seconds=5) == "it took more than 5 s"
+        assert process.outcome(seconds=3) == "it took more than 3 s"
     (row,) = read(lake.catalog)
     assert row.state == "running"
 

@@ -54,9 +54,12 @@ def test_iceberg_snapshots_resumed_after_downtime_tells_what_was_missed(lake: La
     assert _told(_tick(lake.state, cursor)) == missed
 
 
-def test_iceberg_snapshots_more_commits_than_a_tick_may_tell_are_told_over_two(lake: Lake) -> None:
-    limit = sensor_module.SNAPSHOTS_A_TICK
-    made = [(names.ALERTS, str(lake.append(names.ALERTS, [alert(number)]))) for number in range(limit + 3)]
+def test_iceberg_snapshots_more_commits_than_a_tick_may_tell_are_told_over_two(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit = 3
+    monkeypatch.setattr(sensor_module, "SNAPSHOTS_A_TICK", limit)
+    made = [(names.ALERTS, str(lake.append(names.ALERTS, [alert(number)]))) for number in range(limit + 2)]
     first = _tick(lake.state, None)
     assert _told(first) == made[:limit]
     assert _told(_tick(lake.state, first.cursor)) == made[limit:]

@@ -13,6 +13,7 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from contracts.settings import Settings
+from operations.rules import beginnings
 from operations.rules.switch import Switch, want_what_is_configured
 from streaming.checkpoints import checkpoint_folder
 from streaming.deployments import Begin, Deployment
@@ -194,6 +195,7 @@ def test_want_what_is_configured_changed_rules_wait_for_the_offsets_where_the_fo
     due = switch.deployments.wanted()
     assert due is not None
     assert (due.cold, due.reason, due.rules["high-value"]) == (True, "rules changed", "2")
+    monkeypatch.setattr(beginnings, "_SECONDS", 0.1)
     with pytest.raises(NotRunning):  # there is no Kafka to ask
         switch.lacking(())
 
