@@ -27,9 +27,10 @@ from tests import rules_in_flink
 from tests.integration.conftest import CommandLine
 
 FATES = """
-SELECT kafka_partition AS partition, kafka_offset AS "offset", transaction_id FROM transactions
-UNION ALL SELECT "partition", "offset", NULL FROM dead_letters
+SELECT kafka_partition AS partition, kafka_offset AS "offset", transaction_id, NULL AS reason_code FROM transactions
+UNION ALL SELECT "partition", "offset", NULL, reason_code FROM dead_letters
 """
+_LOOK_SECONDS = 0.5
 Cut = Mapping[int, int]
 """A position in the raw topic: by partition, the offset of its next record."""
 
@@ -41,17 +42,20 @@ def eventually(look: Callable[[], Found | None], what: str, *, seconds: float) -
     deadline = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < deadline, f"after {seconds:.0f} s: {what}"
-        time.sleep(1)
+        time.sleep(_LOOK_SECONDS)
     return found
 
 
 def send(pipeline: CommandLine, *, seed: int, limit: int, rate: int, ledger: Path) -> "subprocess.Popen[bytes]":
     """Starts a generator of its own, which ends after `limit` records."""
-    command = [sys.executable, "-m", "generator", "--seed", str(seed), "--limit", str(limit), "--rate", str(rate)]
+    return generate(pipeline, "--seed", str(seed), "--limit", str(limit), "--rate", str(rate), ledger=ledger)
+
+
+def generate(pipeline: CommandLine, *options: str, ledger: Path) -> "subprocess.Popen[bytes]":
+    """Start a generator with these options."""
+    command = [sys.executable, "-m", "generator", *options, "--ledger", str(ledger)]
     environment = {**pipeline.environment, **pipeline.addresses().to_environment()}
-    return subprocess.Popen(
-        [*command, "--ledger", str(ledger)], env=environment, cwd=PROJECT, stdout=subprocess.DEVNULL
-    )
+    return subprocess.Popen(command, env=environment, cwd=PROJECT, stdout=subprocess.DEVNULL)
 
 
 def written(pipeline: CommandLine) -> int:
@@ -128,12 +132,13 @@ def assert_one_fate_each(addresses: Addresses, until: Cut, *, seconds: float = 6
 
 
 def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut) -> int:
-    """What the broker acknowledged before `until` stands where it was put, under its own id, and no id twice.
+    """What the broker acknowledged before `until` stands where it was put, under its own id or with the reason that it
+    was broken for, and no id twice.
 
     A log that lost its end and was written anew would show here. Returns how many records were compared.
     """
     book = ds.dataset(ledger, format="parquet").to_table(
-        columns=["transaction_id", "expected", "outcome", "partition", "offset"]
+        columns=["transaction_id", "expected", "expected_reason", "outcome", "partition", "offset"]
     )
     ends = pa.table({"partition": list(until), "reaches": list(until.values())})
     (row,) = ask(
@@ -146,7 +151,8 @@ def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut
           (SELECT count(DISTINCT (partition, "offset")) FROM sent) AS positions,
           (SELECT count(*) FROM sent JOIN fates USING (partition, "offset")
             WHERE (expected = 'valid') = (fates.transaction_id IS NOT NULL)
-              AND (expected <> 'valid' OR fates.transaction_id = sent.transaction_id)) AS found,
+              AND (expected <> 'valid' OR fates.transaction_id = sent.transaction_id)
+              AND sent.expected_reason IS NOT DISTINCT FROM fates.reason_code) AS found,
           (SELECT count(*) - count(DISTINCT transaction_id) FROM transactions) AS twice
         """,
         book=book,

@@ -15,6 +15,7 @@ import pytest
 
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT
+from contracts.rest import rest_client
 
 _FREE_PORTS = {
     f"PIPELINE_{name}": "0"
@@ -24,8 +25,12 @@ _FREE_PORTS = {
     )
 }  # fmt: skip
 
-# Who accounts for every record waits until a checkpoint covers it: the default of 30 s would be most of a test's time.
-_SOON = {"PIPELINE_FLINK__ALERTING_CHECKPOINT_MS": "10000"}
+# A test that accounts for every record waits until a checkpoint covers it: by the default intervals, 30 and 5 s, that
+# would be most of its time.
+_SOON = {"PIPELINE_FLINK__ALERTING_CHECKPOINT_MS": "3000", "PIPELINE_FLINK__LAKEHOUSE_CHECKPOINT_MS": "2000"}
+# Without the second compiler a start takes 80 seconds of processor time instead of 98; no test lives long enough for
+# what it compiles to pay.
+_COMPILED_ONCE = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 @dataclass(frozen=True)
@@ -75,32 +80,34 @@ def command_line(state: Path, **settings: str) -> CommandLine:
     """A command line for the state folder `state`, on free ports."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTHONDONT"))}
     kept = {name: value for name, value in os.environ.items() if name == "PIPELINE_CACHE"}
-    return CommandLine(state, {**inherited, **kept, **_FREE_PORTS, **_SOON, "PIPELINE_STATE": str(state), **settings})
+    own = {**_FREE_PORTS, **_SOON, **_COMPILED_ONCE, "PIPELINE_STATE": str(state)}
+    return CommandLine(state, {**inherited, **kept, **own, **settings})
+
+
+def ask_dagster(pipeline: CommandLine, query: str) -> dict[str, Any]:
+    """Return what Dagster's web server answers to a GraphQL query."""
+    with rest_client(pipeline.addresses().dagster_url, timeout=10) as dagster:
+        data: dict[str, Any] = dagster.post("/graphql", json={"query": query}).raise_for_status().json()["data"]
+    return data
 
 
 @contextmanager
-def running_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """A pipeline that runs without its generator; when it has been ended, none of its processes is left."""
+def running_pipeline(tmp_path_factory: pytest.TempPathFactory, *options: str) -> Iterator[CommandLine]:
+    """A pipeline, `up` with these options, that runs without its generator; when it has been ended, none of its
+    processes is left."""
     # A blank in the path: every part must bear one.
     command = command_line(tmp_path_factory.mktemp("a pipeline").resolve())
-    with up_without_generator(command):
+    with up_without_generator(command, *options):
         yield command
 
 
 @contextmanager
-def up_without_generator(command: CommandLine) -> Iterator[None]:
+def up_without_generator(command: CommandLine, *options: str) -> Iterator[None]:
     """The pipeline of `command` runs inside the block; afterwards none of its processes is left."""
     try:
-        command("up", "--detach", "--no-generator")
+        command("up", "--detach", "--no-generator", *options)
         yield
     finally:
         command("down", check=False)
         left = command.survivors()
     assert not left, f"processes outlived `pipeline down`: {left}"
-
-
-@pytest.fixture(scope="module")
-def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
-    """A pipeline of the module's own."""
-    with running_pipeline(tmp_path_factory) as command:
-        yield command

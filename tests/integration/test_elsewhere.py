@@ -24,6 +24,8 @@ from tests.integration.servers import (
     secure_broker,
 )
 
+pytestmark = [pytest.mark.long, pytest.mark.in_order]
+
 KAFKA_PASSWORD, POSTGRES_PASSWORD = "what Kafka knows: 1", "what:PostgreSQL knows"
 
 

@@ -166,6 +166,7 @@ def _assert_each_is_there_once(
     assert all(offsets == sorted(offsets) for offsets in of_account.values()), "an account's records changed places"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(AWAY_SECONDS + 240)
 @pytest.mark.parametrize("rate", [RATE, 0], ids=["paced", "unlimited"])
 def test_generator_broker_killed_and_restarted_loses_nothing_and_goes_on_by_itself(

@@ -1,22 +1,22 @@
 """Decides which tests run in which order, and which of them share a worker.
 
-pytest-randomly has shuffled them. Tests marked `in_order` build on one another: theirs is the order of the file. What
-takes longest begins first, so that no worker waits for another at the end. Tests of one integration module, or of one
-`xdist_group`, run in one worker, so that they share what they start.
+pytest-randomly has shuffled them. The integration tests of one folder, or of one module outside of such a folder, run
+in one worker, since they share what they start. Tests marked `in_order` build on one another: theirs is the order of
+the files and of the lines. What takes longest begins first, so that no worker is left alone with it at the end.
 """
+
+from pathlib import PurePosixPath
 
 import pytest
 
-# By the time that a group takes.
-_LONGEST_FIRST = ("recovery", "running", "one pipeline", "elsewhere")
+# By the time that a group takes. The rest, by which both workers end at about the same time, comes in random order.
+_LONGEST_FIRST = ("recovery", "one_pipeline", "running", "test_elsewhere", "test_generator_broker_away")
 
 
 def group_of(item: pytest.Item) -> str:
-    """Name the tests that `item` shares a worker with; empty if it can run anywhere."""
-    if (marker := item.get_closest_marker("xdist_group")) is not None:
-        return str(marker.args[0])
-    module = item.nodeid.partition("::")[0]
-    return module if "/integration/" in module else ""
+    """Name the tests that `item` shares a worker with; empty if it can run in any."""
+    parts = PurePosixPath(item.nodeid.partition("::")[0]).with_suffix("").parts
+    return parts[parts.index("integration") + 1] if "integration" in parts[:-1] else ""
 
 
 def _rank(group: str) -> int:
@@ -25,26 +25,23 @@ def _rank(group: str) -> int:
     return len(_LONGEST_FIRST) + (group == "")
 
 
-def _in_file(item: pytest.Item) -> tuple[int, ...]:
-    """Return what sorts `item` among the tests of its module as they are written there."""
+def _place(item: pytest.Item) -> tuple[object, ...]:
+    """Return what sorts `item` among the tests of its group as they are written."""
     assert isinstance(item, pytest.Function)
     indices = tuple(item.callspec.indices.values()) if hasattr(item, "callspec") else ()
-    return (item.function.__code__.co_firstlineno, *indices)
+    return (str(item.path), item.function.__code__.co_firstlineno, *indices)
 
 
 def arranged(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return `items` in the order in which they run."""
-    first_of: dict[str, int] = {}
-    for number, item in enumerate(items):
-        first_of.setdefault(group_of(item), number)
-    modules: dict[str, list[pytest.Item]] = {}
+    """Return the shuffled `items` in the order in which they run."""
+    groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        modules.setdefault(item.nodeid.partition("::")[0], []).append(item)
-    for found in modules.values():
-        if found[0].get_closest_marker("in_order"):
-            found.sort(key=_in_file)
-    listed = [item for found in modules.values() for item in found]
-    return sorted(listed, key=lambda item: (_rank(group := group_of(item)), first_of[group]))
+        groups.setdefault(group_of(item), []).append(item)
+    for found in groups.values():
+        ordered = [number for number, item in enumerate(found) if item.get_closest_marker("in_order")]
+        for number, item in zip(ordered, sorted((found[each] for each in ordered), key=_place), strict=True):
+            found[number] = item
+    return [item for group in sorted(groups, key=_rank) for item in groups[group]]
 
 
 @pytest.hookimpl(tryfirst=True)

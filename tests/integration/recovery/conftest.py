@@ -1,12 +1,15 @@
-"""A pipeline under 1,000 transactions a second, made by its own generator, for tests that disturb it.
+"""One pipeline under constant traffic of its own generator, for the tests of this folder, which disturb it in turn.
 
-The random moments come from a seed that a failing test prints; RECOVERY_SEED repeats them.
+It is started once and bears everything, file by file; at the end its alerts are compared with those of an undisturbed
+run. The random moments come from a seed that a failing test prints; RECOVERY_SEED repeats them.
 """
 
 import os
 import secrets
 import signal
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,18 +23,25 @@ import pytest
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import StatePaths
+from contracts.rest import rest_client
 from lake.catalog import open_catalog
 from lake.snapshots import current_snapshot
 from operations.embedded.supervision import Supervisor
 from operations.status import topic_statuses
+from pipeline_assets.lib.flink_rest import job_statuses
 from pipeline_assets.lib.kafka_offsets import topic_offsets
 from tests.config_copies import copy_of_config, replaced
 from tests.integration import accounting
 from tests.integration.accounting import Cut
 from tests.integration.conftest import CommandLine, command_line
 
-RATE = 1000
+# Enough that each checkpoint covers hundreds of records, few enough that two cores bear another pipeline beside it.
+RATE = 300
 SEED = int(os.environ.get("RECOVERY_SEED", secrets.randbelow(2**32)))
+# The warehouse is a disk of its own, which can be filled: room for the tables and for one metadata file per commit.
+_WAREHOUSE_MB = 512
+# A commit that is missing for so long is told: shorter than by default, since tests wait for it.
+_STALL_SECONDS = 12
 # From the end of a disturbance until a commit of what was read after it.
 RECOVERY_SECONDS = 60
 # Where the supervisor was killed everything starts again, Dagster included: twice a start, 80 s on two slow cores.
@@ -73,6 +83,11 @@ class Patient:
         """How many were ever written to the topic."""
         (topic,) = topic_offsets(self.addresses.kafka, (names.ALERT_TOPIC,), timeout=20)
         return topic.written
+
+    def restarts(self) -> dict[str, int]:
+        """Count how often Flink has restarted each job."""
+        with rest_client(self.addresses.flink_rest_url, timeout=10) as flink:
+            return {job.name: job.restarts or 0 for job in job_statuses(flink, names.JOBS)}
 
     def pids(self) -> tuple[int, ...]:
         """Of every process of this pipeline."""
@@ -187,14 +202,40 @@ def patient_in(folder: Path, **settings: str) -> CommandLine:
 
 @pytest.fixture
 def moment(request: pytest.FixtureRequest) -> Callable[[], None]:
-    """Waits for a random moment of the next six seconds, which a checkpoint and a commit of `lakehouse` fall into."""
+    """Wait for a random moment of the next three seconds, which a checkpoint of either job falls into."""
     random = Random(f"{SEED} {request.node.name}")
-    sys.stdout.write(f"RECOVERY_SEED={SEED}\n")  # shown where the test fails
-    return lambda: time.sleep(random.uniform(0, 6))
+    sys.stdout.write(f"RECOVERY_SEED={SEED}\n")  # shown if the test fails
+    return lambda: time.sleep(random.uniform(0, 3))
 
 
-def run_patient(command: CommandLine) -> Iterator[Patient]:
-    """Starts it, and ends it after the tests."""
+@dataclass(frozen=True)
+class SmallDisk:
+    """A folder whose `state/lake/warehouse` is a disk of its own, and why it is not if mounting one is not allowed."""
+
+    folder: Path
+    refusal: str
+
+
+@pytest.fixture(scope="package")
+def small_disk() -> Iterator[SmallDisk]:
+    """Mount a small disk; unmounted after the last test, or by the companion of a run that was killed."""
+    folder = Path(tempfile.mkdtemp(prefix="recovery-")).resolve()
+    paths = StatePaths(folder / "state")
+    paths.warehouse.mkdir(parents=True)
+    paths.run.mkdir()
+    (paths.run / "pipeline.lock").touch()  # marks the folder as a pipeline's
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={_WAREHOUSE_MB}m", "tmpfs", str(paths.warehouse)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    yield SmallDisk(folder, done.stderr.strip() if done.returncode else "")
+    if not done.returncode:
+        subprocess.run(["umount", "--lazy", str(paths.warehouse)], check=True)
+
+
+@pytest.fixture(scope="package")
+def pipeline(small_disk: SmallDisk) -> Iterator[Patient]:
+    """Start the pipeline, and end it after the folder's last test."""
+    settings = {"PIPELINE_FLINK__COMMIT_STALL_SECONDS": str(_STALL_SECONDS)}
+    command = patient_in(small_disk.folder, **settings)
     try:
         command("up", "--detach")
         patient = Patient(command, StatePaths(command.state))

@@ -24,7 +24,7 @@ from operations.dead_letters.raw_log import KafkaRawLog
 from pipeline_assets.lib.kafka_offsets import topic_offsets
 from tests.integration.conftest import CommandLine
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.long, pytest.mark.in_order, pytest.mark.timeout(420)]
 
 Header = tuple[str, str | bytes | None]
 

@@ -24,7 +24,7 @@ from tests.integration import accounting
 from tests.integration.conftest import CommandLine, command_line
 from tests.rules_oracle import Transaction, hits_of
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = [pytest.mark.long, pytest.mark.in_order, pytest.mark.timeout(420)]
 
 _RATE = 300
 
