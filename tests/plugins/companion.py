@@ -48,16 +48,21 @@ def end_processes(run: str) -> int:
     return len(first)
 
 
+def remove(folder: Path) -> None:
+    """Remove the folder of a run, with every disk that is mounted below it."""
+    for mount in [found.mountpoint for found in psutil.disk_partitions(all=True)]:
+        if Path(mount).is_relative_to(folder):
+            subprocess.run(["umount", "--lazy", mount], check=False)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> None:
     """Wait for the end of the run, and clean up unless it says that it has done so."""
     run, folder = sys.argv[1:]
     if sys.stdin.buffer.read():
         return
     count = end_processes(run)
-    for mount in [found.mountpoint for found in psutil.disk_partitions(all=True)]:
-        if Path(mount).is_relative_to(folder):
-            subprocess.run(["umount", "--lazy", mount], check=False)
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(Path(folder))
     if count:
         sys.stderr.write(f"The test run was killed; {count} processes of it have been ended.\n")
 
