@@ -14,6 +14,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
+from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import (
     ArrowScan,
@@ -135,7 +136,9 @@ def _rewrite(table: Table, definition: tables.Table, group: Sequence[FileScanTas
             for task in group:
                 snapshot.delete_data_file(task.file)
             snapshot.append_data_file(written)
-    except BaseException:
+    except (CommitFailedException, ValidationException):
+        # Refused, so that no snapshot names the file. After any other error, an interruption included, the commit may
+        # have been made: the file stays, and if nothing names it, it is an orphan (`lake/orphans.py`).
         table.io.delete(written.file_path)
         raise
     return Compaction(len(group), 1, sum(map(_size, group)), written.file_size_in_bytes)

@@ -5,6 +5,7 @@ by nothing either; only its age tells it from an orphan.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
@@ -48,7 +49,9 @@ def remove_orphans(table: Table, *, guard: timedelta, now: datetime, dry_run: bo
     orphans = [info for info in found if info.path not in reachable and _modified(info) < limit]
     if not dry_run:
         for info in orphans:
-            files.delete_file(info.path)
+            # A writer removes old metadata files of its own meanwhile.
+            with suppress(FileNotFoundError):
+                files.delete_file(info.path)
     return Orphans(
         len(found),
         sum(info.size for info in found),

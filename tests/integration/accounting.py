@@ -88,26 +88,11 @@ def await_fates(pipeline: CommandLine, expected: int, *, seconds: float = 150) -
 
 
 def await_healthy(pipeline: CommandLine, *, seconds: float = 120) -> None:
-    """Returns when `pipeline status` says so; fails after `seconds` with what it said instead."""
+    """Returns when everything is healthy; fails after `seconds` with what `pipeline status` says."""
     deadline = time.monotonic() + seconds
-    while (status := pipeline("status", check=False)).returncode != 0:
-        assert time.monotonic() < deadline, status.stdout + status.stderr
-        time.sleep(1)
-
-
-def await_restarted(pipeline: CommandLine, job: str, *, seconds: float = 120) -> dict[str, str]:
-    """The detail of every component, once `job` runs again after a restart and all is healthy; fails after `seconds`.
-
-    Right after a kill Flink still takes the job for a running one: health alone would say nothing here.
-    """
-
-    def look() -> dict[str, str] | None:
-        status = pipeline("status", "--json", check=False)
-        details = {part["name"]: str(part["detail"]) for part in json.loads(status.stdout)["components"]}
-        restarts = details.get(f"job {job}", "").rpartition("restarts ")[2]
-        return details if status.returncode == 0 and restarts.isdecimal() and int(restarts) > 0 else None
-
-    return eventually(look, f"{job} did not restart and become healthy", seconds=seconds)
+    while not pipeline.status().healthy:
+        assert time.monotonic() < deadline, pipeline("status", check=False).stdout
+        time.sleep(_LOOK_SECONDS)
 
 
 def sent_since(addresses: Addresses, moment: datetime) -> int:

@@ -143,12 +143,12 @@ class Patient:
         """The line of `pipeline status` that has `word` in it, once there is one; the status is unhealthy then."""
 
         def look() -> str:
-            status = self.command("status", check=False)
-            line = next((line for line in status.stdout.splitlines() if word in line), "")
-            assert not line or status.returncode == 10
-            return line
+            return next((part.detail for part in self.command.status().components if word in part.detail), "")
 
-        return accounting.eventually(look, f"no {word!r} in the status", seconds=seconds)
+        accounting.eventually(look, f"no {word!r} in the status", seconds=seconds)
+        shown = self.command("status", check=False)
+        assert shown.returncode == 10
+        return next(line for line in shown.stdout.splitlines() if word in line)
 
     def await_silence(self) -> None:
         """Ends the traffic; returns when both jobs have read everything and every alert is stored."""

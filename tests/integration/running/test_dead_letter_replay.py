@@ -22,6 +22,7 @@ from contracts.paths import PROJECT, StatePaths
 from contracts.positions import Position
 from operations.dead_letters.raw_log import KafkaRawLog
 from pipeline_assets.lib.kafka_offsets import topic_offsets
+from tests.integration import accounting
 from tests.integration.conftest import CommandLine
 
 pytestmark = [pytest.mark.long, pytest.mark.in_order, pytest.mark.timeout(420)]
@@ -63,11 +64,12 @@ def send(
 
 def await_rows(pipeline: CommandLine, sql: str, count: int, *, seconds: float = 120) -> list[dict[str, Any]]:
     """The rows of `sql` once there are `count`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while len(rows := pipeline.query(sql)) < count:
-        assert time.monotonic() < deadline, f"{len(rows)} of {count} rows after {seconds} s: {sql}"
-        time.sleep(1)
-    return rows
+
+    def look() -> list[dict[str, Any]] | None:
+        rows = accounting.ask(pipeline.addresses(), sql).to_pylist()
+        return rows if len(rows) >= count else None
+
+    return accounting.eventually(look, f"fewer than {count} rows: {sql}", seconds=seconds)
 
 
 def replay(pipeline: CommandLine, *arguments: str, code: int = 0) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from contracts import names
 from contracts.record_sizes import RAW_TOPIC_BYTES
 from contracts.rest import rest_client
 from tests.config_copies import changed_contract, copy_of_config, with_optional_fields
+from tests.integration import accounting
 from tests.integration.conftest import CommandLine, command_line
 from tests.nasty_records import VALID, compact
 
@@ -70,11 +71,12 @@ def _send(pipeline: CommandLine, values: Sequence[bytes | None]) -> None:
 
 
 def _await_rows(pipeline: CommandLine, sql: str, expected: int, *, seconds: float = 200) -> None:
-    deadline = time.monotonic() + seconds
-    while (rows := pipeline.query(f"SELECT count(*) AS rows FROM ({sql})")[0]["rows"]) < expected:
-        assert time.monotonic() < deadline, f"{rows} of {expected} rows after {seconds} s: {sql}"
-        time.sleep(1)
-    assert rows == expected
+
+    def rows() -> int:
+        return accounting.ask(pipeline.addresses(), sql).num_rows
+
+    accounting.eventually(lambda: rows() >= expected, f"fewer than {expected} rows: {sql}", seconds=seconds)
+    assert rows() == expected
 
 
 def _restored_from(pipeline: CommandLine, job: str) -> str | None:

@@ -192,3 +192,45 @@ def test_compact_alerts_keep_their_evidence(lake: Lake) -> None:
     compact(lake.table(names.ALERTS), tables.alerts())
     assert lake.table(names.ALERTS).scan().to_arrow().sort_by("alert_id").to_pylist() == before
     assert dict(before[0]["evidence"])["amount"] == "7000.00"
+
+
+class _Lost(BaseException):
+    """What ends a call from outside, as a signal does."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [_Lost(), KeyboardInterrupt(), ConnectionError("reset"), TimeoutError("no answer"), MemoryError()],
+    ids=repr,
+)
+def test_compact_whose_answer_is_lost_after_the_commit_leaves_a_table_that_can_be_read(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """The catalog has the commit, and so the table needs the new file; only its caller does not know."""
+    for number in range(3):
+        lake.append(names.TRANSACTIONS, [transaction(number)])
+    before, table = _rows(lake), lake.table(names.TRANSACTIONS)
+    commit = table.catalog.commit_table
+
+    def lost(*arguments: Any) -> Any:
+        commit(*arguments)
+        raise error
+
+    monkeypatch.setattr(table.catalog, "commit_table", lost)
+    with pytest.raises(type(error)):
+        compact(table, tables.transactions())
+    assert (_rows(lake), _files(lake)) == (before, 1)
+
+
+def test_compact_that_was_refused_removes_its_file(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        lake.append(names.TRANSACTIONS, [transaction(number)])
+    before, table = _rows(lake), lake.table(names.TRANSACTIONS)
+
+    def refuse(*_: Any) -> Any:
+        raise ValidationException("another compaction was first")
+
+    monkeypatch.setattr(table.catalog, "commit_table", refuse)
+    with pytest.raises(ValidationException):
+        compact(table, tables.transactions())
+    assert (_rows(lake), len(_on_disk(lake))) == (before, 3)

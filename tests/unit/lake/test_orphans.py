@@ -100,3 +100,21 @@ def test_remove_orphans_folder_that_is_gone_is_an_error(lake: Lake) -> None:
     (StatePaths(lake.state).warehouse / names.NAMESPACE / names.ALERTS).rename(lake.state / "moved")
     with pytest.raises(FileNotFoundError):
         remove_orphans(table, guard=_GUARD, now=datetime.now(UTC))
+
+
+def test_remove_orphans_file_that_a_writer_removes_meanwhile_is_no_error(
+    lake: Lake, stray: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flink's Iceberg removes its own old metadata files after each commit."""
+    gone, other = (stray(f"metadata/{name}.crc", age=timedelta(hours=4)) for name in "ab")
+    table = lake.table(names.TRANSACTIONS)
+    refresh = table.refresh
+
+    def meanwhile() -> object:
+        gone.unlink()
+        return refresh()
+
+    monkeypatch.setattr(table, "refresh", meanwhile)
+    removed = remove_orphans(table, guard=_GUARD, now=datetime.now(UTC))
+    assert removed.files == 2
+    assert not other.exists()
