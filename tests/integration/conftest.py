@@ -32,10 +32,10 @@ _FREE_PORTS = {
 
 # A test that accounts for every record waits until a checkpoint covers it: by the default intervals, 30 and 5 s, that
 # would be most of its time.
-_SOON = {"PIPELINE_FLINK__ALERTING_CHECKPOINT_MS": "3000", "PIPELINE_FLINK__LAKEHOUSE_CHECKPOINT_MS": "2000"}
+_SOON = {"PIPELINE_FLINK__ALERTING_CHECKPOINT_MS": "3000", "PIPELINE_FLINK__LAKEHOUSE_CHECKPOINT_MS": "2500"}
 # Without the second compiler a start takes 80 seconds of processor time instead of 98; no test lives long enough for
 # what it compiles to pay.
-_COMPILED_ONCE = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
+COMPILED_ONCE = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1"}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def command_line(state: Path, **settings: str) -> CommandLine:
     """A command line for the state folder `state`, on free ports."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PIPELINE_", "PYTHONDONT"))}
     kept = {name: value for name, value in os.environ.items() if name == "PIPELINE_CACHE"}
-    own = {**_FREE_PORTS, **_SOON, **_COMPILED_ONCE, "PIPELINE_STATE": str(state)}
+    own = {**_FREE_PORTS, **_SOON, **COMPILED_ONCE, "PIPELINE_STATE": str(state)}
     return CommandLine(state, {**inherited, **kept, **own, **settings})
 
 

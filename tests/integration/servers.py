@@ -29,6 +29,7 @@ from operations.embedded.jvm import java_command, write_log_configuration
 from operations.jars import flink_jars, hadoop_jars, kafka_jars, s3_jars
 from operations.java import find_java
 from operations.ports import free_ports
+from tests.integration.conftest import COMPILED_ONCE
 
 USER = "pipeline"
 S3_SECRET = "what S3 knows"
@@ -117,7 +118,7 @@ def flink_cluster(folder: Path, **environment: str) -> Iterator[str]:
     cluster = FlinkCluster(StatePaths(folder), find_java().executable, jars, hadoop_jars(), settings, rest, rpc)
     cluster.prepare()
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
-    variables = {**inherited, **cluster.environment(), **environment}
+    variables = {**inherited, **COMPILED_ONCE, **cluster.environment(), **environment}
     with (
         _process(cluster.jobmanager_command(), folder / "jobmanager.log", environment=variables),
         _process(cluster.taskmanager_command(names.LAKEHOUSE_JOB), folder / "taskmanager.log", environment=variables),
