@@ -6,6 +6,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 
 from contracts.paths import PROJECT
 from operations.embedded.flink import JAVA_OPTIONS, distribution
+from operations.embedded.jvm import LOCALE
 from operations.java import find_java
 
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "PIPELINE_CONFIG")
@@ -24,29 +26,36 @@ OPTIONS = {
 }
 
 
-def run(
-    folder: Path, *, definitions: Sequence[str], inserts: Sequence[str], options: Mapping[str, str] | None = None
-) -> None:
-    """Runs `inserts` as one job, to its end. Raises AssertionError with Flink's words where it fails."""
+@dataclass(frozen=True)
+class Job:
+    """Inserts that run as one job after the definitions, with these options of Flink's beside `OPTIONS`."""
+
+    definitions: Sequence[str]
+    inserts: Sequence[str]
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def run(folder: Path, *jobs: Job) -> None:
+    """Run the jobs in turn, to their ends, in one process. Raises AssertionError with Flink's words if one fails."""
     folder.mkdir(parents=True, exist_ok=True)
     configuration = {"env.java.opts.all": " ".join(JAVA_OPTIONS), "rest.port": 0, "rest.bind-port": "0"}
     (folder / "config.yaml").write_text(yaml.safe_dump(configuration), encoding="utf-8")
-    statements = {"definitions": definitions, "inserts": inserts, "options": {**OPTIONS, **(options or {})}}
-    (folder / "statements.json").write_text(json.dumps(statements), encoding="utf-8")
+    listed = [{**asdict(job), "options": {**OPTIONS, **job.options}} for job in jobs]
+    (folder / "jobs.json").write_text(json.dumps(listed), encoding="utf-8")
     environment = {
         **{name: value for name, value in os.environ.items() if name in _INHERITED},
         "FLINK_HOME": str(distribution()),
         "FLINK_CONF_DIR": str(folder),
         "JAVA_HOME": str(find_java().home),
         # A job of seconds is over before the second compiler pays.
-        "JVM_ARGS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx1g",
+        "JVM_ARGS": f"-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmx1g {' '.join(LOCALE)}",
         # Python functions run inside Flink, which looks for what they need here alone.
         "PYTHONPATH": os.pathsep.join((str(PROJECT), sysconfig.get_path("purelib"))),
         "PYTHONWARNINGS": "ignore",
     }
     script = PROJECT / "tests" / "integration" / "bounded_flink.py"
     done = subprocess.run(
-        [sys.executable, str(script), str(folder / "statements.json")],
+        [sys.executable, str(script), str(folder / "jobs.json")],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -12,14 +12,14 @@ from contracts.sessions import SESSION_VARIABLE
 from contracts.settings import Settings
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster
-from operations.embedded.jvm import QUICK_START
+from operations.embedded.jvm import LOCALE, QUICK_START
 from operations.embedded.storage import keep_contracts, storage
 from operations.embedded.supervision import Program
 from operations.jars import flink_jars, hadoop_jars, kafka_jars, s3_jars
 from operations.java import find_java
 from operations.ports import Ports
 
-_CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx256m"
+_CLIENT_JVM = f"-XX:+UseSerialGC {QUICK_START} -Xmx256m {' '.join(LOCALE)}"
 # Wherever both want a core, the control plane yields to the tables, and these to the alerts.
 _CONTROL_PLANE_NICE = 10
 # Of glibc: Dagster's processes have some 25 threads, each of which would get an arena of its own. 20 MB of 496 less.

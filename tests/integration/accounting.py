@@ -179,5 +179,5 @@ def undisturbed_alerts(addresses: Addresses, folder: Path) -> pa.Table:
     log = ask(addresses, f"SELECT {listed} FROM transactions ORDER BY kafka_partition, kafka_offset")
     rows = (row for batch in log.to_batches(10_000) for row in batch.to_pylist())
     kept = ("alert_id", "rule_id", "source_partition", "source_offset")
-    alerts = rules_in_flink.alerts_of(load_rules(), rows, folder, streaming=False)
+    alerts = rules_in_flink.alerts_of(load_rules(), rows, folder, "batch")["batch"]
     return pa.Table.from_pylist([{name: row[name] for name in kept} for row in alerts])

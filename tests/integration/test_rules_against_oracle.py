@@ -4,7 +4,7 @@ import os
 import random
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -14,7 +14,7 @@ from streaming.rules.book import AnyRule, RuleBook
 from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
-from tests.rules_in_flink import alerts_of
+from tests.rules_in_flink import Mode, alerts_of
 from tests.rules_oracle import Transaction, hits_of
 
 _SEED = int(os.environ.get("RULES_SEED", random.SystemRandom().randrange(1_000_000)))
@@ -82,10 +82,18 @@ def _log(random_source: random.Random, *, length: int = 4_000) -> list[Transacti
     return sent
 
 
-@pytest.mark.parametrize("streaming", [False, True], ids=["over history", "as a stream"])
-def test_alerts_of_seeded_shuffled_traffic_are_those_of_the_oracle(streaming: bool, tmp_path: Path) -> None:
-    log = _log(random.Random(_SEED))
-    alerts = alerts_of(_BOOK, (one.as_row() for one in log), tmp_path, streaming=streaming)
+@pytest.fixture(scope="module")
+def by_mode(tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, list[dict[str, Any]]]:
+    """The alerts over the traffic in both modes."""
+    rows = (one.as_row() for one in _log(random.Random(_SEED)))
+    return alerts_of(_BOOK, rows, tmp_path_factory.mktemp("oracle"), "batch", "streaming")
+
+
+@pytest.mark.parametrize("mode", ["batch", "streaming"], ids=["over history", "as a stream"])
+def test_alerts_of_seeded_shuffled_traffic_are_those_of_the_oracle(
+    mode: Mode, by_mode: dict[Mode, list[dict[str, Any]]]
+) -> None:
+    log, alerts = _log(random.Random(_SEED)), by_mode[mode]
     found = {(alert["rule_id"], alert["source_offset"]): alert["evidence"] for alert in alerts}
     expected = hits_of(RULES, log)
     assert len(found) == len(alerts), "a transaction was hit twice by one rule"

@@ -13,7 +13,7 @@ from streaming.rules.book import AnyRule, RuleBook
 from streaming.rules.high_value import HighValue
 from streaming.rules.rapid_activity import RapidActivity
 from streaming.rules.unusual_hour import UnusualHour
-from tests.rules_in_flink import alerts_of
+from tests.rules_in_flink import Mode, alerts_of
 
 _HIGH = HighValue(
     id="high",
@@ -83,8 +83,8 @@ def transaction_id(number: int) -> str:
     return f"00000000-0000-4000-8000-{number:012}"
 
 
-@pytest.fixture(scope="module", params=["batch", "streaming"])
-def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+@pytest.fixture(scope="module")
+def by_mode(tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, list[dict[str, Any]]]:
     """The alerts over the history, by Kafka position; and as a stream, by the time of arrival."""
     history = (
         {
@@ -100,8 +100,14 @@ def alerts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         }
         for number, sent in enumerate(HISTORY)
     )
-    folder = tmp_path_factory.mktemp("rules")
-    return alerts_of(_BOOK, history, folder, streaming=request.param == "streaming")
+    return alerts_of(_BOOK, history, tmp_path_factory.mktemp("rules"), "batch", "streaming")
+
+
+@pytest.fixture(params=["batch", "streaming"])
+def alerts(request: pytest.FixtureRequest, by_mode: dict[Mode, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The alerts in one of the modes."""
+    mode: Mode = request.param
+    return by_mode[mode]
 
 
 def test_alerts_hit_exactly_the_meant_transactions(alerts: list[dict[str, Any]]) -> None:

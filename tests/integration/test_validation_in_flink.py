@@ -99,8 +99,7 @@ def _run(folder: Path, contract: Contract, records: list[tuple[str, bytes | None
         f"  `{field.column}` {'STRING' if field.type.startswith('decimal') else tables.flink_type(field.type)}"
         for field in contract.fields
     )
-    flink_batch.run(
-        folder / "job",
+    job = flink_batch.Job(
         definitions=(
             _EXPLAIN,
             flink_batch.json_table("written", f"  payload STRING,\n{_PLACE_COLUMNS}", folder / "raw"),
@@ -127,6 +126,7 @@ def _run(folder: Path, contract: Contract, records: list[tuple[str, bytes | None
         ),
         options={"python.execution-mode": "thread"},
     )
+    flink_batch.run(folder / "job", job)
     judge = ReferenceJudge(contract)
     accepted = ((offset, judge.accepts(payload)) for offset, (_, payload) in enumerate(records))
     return Judged(

@@ -73,7 +73,7 @@ def _send(pipeline: CommandLine, values: Sequence[bytes | None]) -> None:
 def _await_rows(pipeline: CommandLine, sql: str, expected: int, *, seconds: float = 200) -> None:
 
     def rows() -> int:
-        return accounting.ask(pipeline.addresses(), sql).num_rows
+        return int(accounting.ask(pipeline.addresses(), sql).num_rows)
 
     accounting.eventually(lambda: rows() >= expected, f"fewer than {expected} rows: {sql}", seconds=seconds)
     assert rows() == expected

@@ -1,5 +1,6 @@
 """The ledger of replays: what it knows after whatever end of its writer."""
 
+import locale
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,28 @@ def test_intend_position_with_an_attempt_under_way_or_delivered_is_refused_and_n
     ledger.settle({FIRST: PLACE}, now=AT)
     with pytest.raises(sqlite3.IntegrityError):
         ledger.intend([attempt(FIRST)])
+    assert ledger.of(SECOND) == []
+
+
+@pytest.fixture
+def turkish() -> Iterator[None]:
+    """Compare letters as Turkish does, for which the capital of i is not I."""
+    before = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "tr_TR.UTF-8")
+    except locale.Error:
+        pytest.skip(
+            "needs the locale tr_TR.UTF-8 (Debian: apt install locales, localedef -i tr_TR -f UTF-8 tr_TR.UTF-8)"
+        )
+    yield
+    locale.setlocale(locale.LC_CTYPE, before)
+
+
+@pytest.mark.usefixtures("turkish")
+def test_intend_under_a_turkish_locale_notes_all_or_nothing(ledger: Ledger) -> None:
+    ledger.intend([attempt(FIRST)])
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.intend([attempt(SECOND), attempt(FIRST)])
     assert ledger.of(SECOND) == []
 
 
