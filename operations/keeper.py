@@ -26,7 +26,13 @@ from operations.embedded.takeover import Orphanhood, take_over
 from operations.resume import lakehouse_restore_point
 from operations.rules.switch import Switch
 from operations.topics import create_topics
-from streaming.checkpoints import RestorePoint, flink_uri, newest_restore_point
+from streaming.checkpoints import (
+    RestorePoint,
+    flink_uri,
+    link_missing_files,
+    newest_restore_point,
+    remove_old_savepoints,
+)
 from streaming.deployments import Deployment
 from streaming.running_jobs import NoJobManager, RunningJob, running_jobs
 
@@ -101,7 +107,7 @@ class Keeper:
         arguments = [self._alerting(deployment) for deployment in deployments]
         if names.LAKEHOUSE_JOB not in {job.name for job in alive}:
             point = lakehouse_restore_point(self.addresses, self.settings)
-            arguments.append(_argument(names.LAKEHOUSE_JOB, point))
+            arguments.append(self._argument(names.LAKEHOUSE_JOB, names.LAKEHOUSE_JOB, point))
         if arguments:
             log.info("submitting", jobs=arguments)
             process = subprocess.Popen([sys.executable, "-m", "streaming.submit", *arguments])
@@ -111,7 +117,17 @@ class Keeper:
         point = newest_restore_point(
             self.settings.paths.checkpoints, names.ALERTING_JOB, deployment.fingerprint or "unknown"
         )
-        return _argument(f"{names.ALERTING_JOB}@{deployment.number}", point)
+        return self._argument(f"{names.ALERTING_JOB}@{deployment.number}", names.ALERTING_JOB, point)
+
+    def _argument(self, what: str, job: str, point: RestorePoint | None) -> str:
+        """Return what the client is told of a job that goes on from `point`, which is made ready for it."""
+        if point is None:
+            return what
+        if linked := link_missing_files(point):
+            log.info("files of a savepoint linked into a checkpoint that names them", job=job, files=len(linked))
+        if removed := remove_old_savepoints(self.settings.paths.checkpoints, job, point.fingerprint):
+            log.info("old savepoints removed", job=job, savepoints=[each.name for each in removed])
+        return f"{what}={flink_uri(point.path)}"
 
     def _note_end(self, client: "Submission") -> None:
         if client.process.returncode == 0:
@@ -130,10 +146,6 @@ class Keeper:
             time.sleep(_GLANCE_SECONDS)
             if self.switch.deployments.wanted() is not None:
                 return
-
-
-def _argument(what: str, point: RestorePoint | None) -> str:
-    return f"{what}={flink_uri(point.path)}" if point else what
 
 
 def main() -> None:

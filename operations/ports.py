@@ -77,12 +77,15 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 def _hold(held: ExitStack, port: int, purpose: str, variable: str, *, host: str = "127.0.0.1") -> int:
     """`port`, or a free one for 0, held until `held` closes."""
-    listener = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-    # A port that a program has just left waits a minute in TIME_WAIT; every server here may use it, so may this test.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     for wish in (port,) if port else random.sample(_FREE, len(_FREE)):
-        with suppress(OSError):
+        with suppress(OSError), ExitStack() as attempt:
+            listener = attempt.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            # A port that a program has just left waits a minute in TIME_WAIT. Every server here may use it, so may this.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, wish))
+            # Two such sockets can be bound to one port, and only one of them can listen.
+            listener.listen(1)
+            held.enter_context(attempt.pop_all())
             return wish
     raise PortTaken(port=port, purpose=purpose, variable=variable, holder=_holder(port))
 

@@ -6,10 +6,17 @@ Under the checkpoints folder: `<job>/<fingerprint of its plan>/`, then Flink's o
 """
 
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from contracts.schema import CONTRACTS, Contract, load_contract, parse_contract
+
+_SAVEPOINTS = "savepoints"
+# The newest one, and the one before it for the case that the newest is damaged.
+_SAVEPOINTS_KEPT = 2
 
 
 @dataclass(frozen=True)
@@ -19,6 +26,51 @@ class RestorePoint:
     path: Path
     fingerprint: str
     written_at: float
+
+    @property
+    def is_savepoint(self) -> bool:
+        """Tell a savepoint, whose folder holds all of it, from a checkpoint, which shares files with others."""
+        return self.path.parent.name == _SAVEPOINTS
+
+
+def claim_mode(place: str) -> Literal["CLAIM", "NO_CLAIM"]:
+    """Return Flink's claim mode for a job that goes on from the checkpoint or savepoint at `place` (path or URI).
+
+    A claimed checkpoint belongs to the new job, which deletes it in time. A savepoint must not be claimed: incremental
+    checkpoints would re-use its files, but name them relative to folders of their own, where they are not, so that
+    none of them could be restored (Flink 2.1, with savepoints in the native format). Left alone, the savepoint is
+    followed by a full checkpoint.
+    """
+    return "NO_CLAIM" if Path(place).parent.name == _SAVEPOINTS else "CLAIM"
+
+
+def link_missing_files(point: RestorePoint) -> tuple[Path, ...]:
+    """Link files that the checkpoint `point` names and that only a savepoint's folder holds into its own; return them.
+
+    Earlier versions claimed savepoints (see `claim_mode`), and left checkpoints that miss such files.
+    """
+    if point.is_savepoint:
+        return ()
+    metadata = (point.path / "_metadata").read_bytes()
+    made = []
+    for file in point.path.parents[1].glob(f"{_SAVEPOINTS}/savepoint-*/*"):
+        link = point.path / file.name
+        if file.name != "_metadata" and file.name.encode() in metadata and not link.exists():
+            os.link(file, link)
+            made.append(link)
+    return tuple(made)
+
+
+def remove_old_savepoints(checkpoints: Path, job: str, fingerprint: str) -> tuple[Path, ...]:
+    """Remove all savepoints of `job` but the two newest; return those removed. Nothing else needs them: each is whole,
+    and the job has gone on from a newer one.
+    """
+    folder = savepoint_folder(checkpoints, job, fingerprint)
+    ordered = sorted(folder.glob("savepoint-*/_metadata"), key=lambda metadata: metadata.stat().st_mtime, reverse=True)
+    old = tuple(metadata.parent for metadata in ordered[_SAVEPOINTS_KEPT:])
+    for savepoint in old:
+        shutil.rmtree(savepoint)
+    return old
 
 
 def flink_uri(folder: Path) -> str:
@@ -33,7 +85,7 @@ def checkpoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
 
 def savepoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
     """Where the savepoints of an orderly end go."""
-    return checkpoint_folder(checkpoints, job, fingerprint) / "savepoints"
+    return checkpoint_folder(checkpoints, job, fingerprint) / _SAVEPOINTS
 
 
 def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") -> RestorePoint | None:
@@ -44,7 +96,7 @@ def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") ->
     points = [
         RestorePoint(metadata.parent, plan.name, metadata.stat().st_mtime)
         for plan in (checkpoints / job).glob(f"{fingerprint}/")
-        for pattern in ("*/chk-*/_metadata", "savepoints/savepoint-*/_metadata")
+        for pattern in ("*/chk-*/_metadata", f"{_SAVEPOINTS}/savepoint-*/_metadata")
         for metadata in plan.glob(pattern)
     ]
     return max(points, key=lambda point: point.written_at, default=None)

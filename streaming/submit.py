@@ -24,7 +24,7 @@ from contracts.errors import ComponentFailed, PipelineError
 from contracts.logs import configure_logs
 from contracts.rest import rest_client
 from contracts.settings import load_settings
-from streaming.checkpoints import checkpoint_folder, flink_uri, record_contracts
+from streaming.checkpoints import checkpoint_folder, claim_mode, flink_uri, record_contracts
 from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
@@ -63,6 +63,7 @@ def submit(
     }
     if restore:
         options["execution.state-recovery.path"] = restore
+        options["execution.state-recovery.claim-mode"] = claim_mode(restore)
     environment = _environment(options, job.name if dedicated else None)
     for definition in job.definitions:
         if isinstance(definition, Once):

@@ -89,8 +89,6 @@ def job_options(
         # A session cluster forgets its jobs when the JobManager dies; they are resubmitted from these.
         "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
         "execution.checkpointing.tolerable-failed-checkpoints": "10",
-        # The restored checkpoint belongs to the new job, which deletes it in time.
-        "execution.state-recovery.claim-mode": "CLAIM",
         # For ever, since a broken world may mend: at once at first, then each time twice as late.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",

@@ -18,7 +18,6 @@
 -- execution.checkpointing.timeout: 2 min
 -- execution.checkpointing.externalized-checkpoint-retention: RETAIN_ON_CANCELLATION
 -- execution.checkpointing.tolerable-failed-checkpoints: 10
--- execution.state-recovery.claim-mode: CLAIM
 -- restart-strategy.type: exponential-delay
 -- restart-strategy.exponential-delay.initial-backoff: 1 s
 -- restart-strategy.exponential-delay.max-backoff: 20 s

@@ -89,6 +89,10 @@ class Patient:
         with rest_client(self.addresses.flink_rest_url, timeout=10) as flink:
             return {job.name: job.restarts or 0 for job in job_statuses(flink, names.JOBS)}
 
+    def checkpoints(self, job: str) -> int:
+        """Count the checkpoints that are kept of `job`, its savepoints not among them."""
+        return len(list((self.paths.checkpoints / job).glob("*/*/chk-*/_metadata")))
+
     def pids(self) -> tuple[int, ...]:
         """Of every process of this pipeline."""
         return tuple(process.pid for process in self.supervisor.leftovers())

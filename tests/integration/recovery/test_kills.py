@@ -6,12 +6,12 @@ import pytest
 
 from contracts import names
 from tests.integration import accounting
-from tests.integration.recovery.conftest import TAKEOVER_SECONDS, Patient
+from tests.integration.recovery.conftest import Patient
 
 pytestmark = [pytest.mark.long, pytest.mark.in_order, pytest.mark.timeout(420)]
 
 
-@pytest.mark.parametrize("component", [*names.TASKMANAGERS.values(), names.JOBMANAGER, names.BROKER, names.GENERATOR])
+@pytest.mark.parametrize("component", [*names.TASKMANAGERS.values(), names.BROKER, names.GENERATOR])
 def test_kill_of_a_component_loses_and_doubles_nothing(
     pipeline: Patient, moment: Callable[[], None], component: str
 ) -> None:
@@ -35,15 +35,3 @@ def test_kill_of_all_of_dagster_holds_up_neither_alerts_nor_commits(
     accounting.eventually(lambda: pipeline.alerts() > alerts, "no alert came", seconds=5)
     pipeline.await_commit(seconds=15)
     pipeline.assert_recovers("Dagster", killed[-1])
-
-
-def test_kill_of_the_supervisor_starts_everything_anew_by_itself(pipeline: Patient, moment: Callable[[], None]) -> None:
-    moment()
-    addresses, orphans = pipeline.addresses, set(pipeline.pids())
-    killed = pipeline.kill_supervisor()
-    # Orphans still write rows for a moment: those that count are of the new pipeline.
-    began = accounting.eventually(pipeline.started_anew, "nothing was started anew", seconds=60)
-    pipeline.await_rows_sent_after(began, seconds=TAKEOVER_SECONDS - (began - killed).total_seconds())
-    pipeline.assert_recovers("supervisor", killed, seconds=TAKEOVER_SECONDS)
-    assert pipeline.addresses == addresses
-    assert not orphans & set(pipeline.pids())

@@ -3,12 +3,18 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from contracts.schema import CONTRACTS, load_contract
 from streaming.checkpoints import (
+    RestorePoint,
     checkpoint_folder,
+    claim_mode,
+    link_missing_files,
     newest_restore_point,
     record_contracts,
     recorded_contracts,
+    remove_old_savepoints,
     savepoint_folder,
 )
 
@@ -63,6 +69,53 @@ def test_newest_restore_point_of_another_plan_names_that_plan(tmp_path: Path) ->
 def test_newest_restore_point_of_one_job_is_not_the_others(tmp_path: Path) -> None:
     written(checkpoint_folder(tmp_path, "lakehouse", "aaaa") / "job-1" / "chk-5", at=200)
     assert newest_restore_point(tmp_path, "alerting") is None
+
+
+@pytest.mark.parametrize(
+    ("place", "mode"),
+    [
+        ("file:///a b/flink/checkpoints/alerting/f00d/savepoints/savepoint-12ab34-ef", "NO_CLAIM"),
+        ("file:///a b/flink/checkpoints/alerting/f00d/0123abcd/chk-5", "CLAIM"),
+    ],
+)
+def test_claim_mode_savepoint_is_left_alone_and_checkpoint_is_taken_over(place: str, mode: str) -> None:
+    assert claim_mode(place) == mode
+
+
+def _restore_point(tmp_path: Path) -> RestorePoint:
+    point = newest_restore_point(tmp_path, "alerting")
+    assert point is not None
+    return point
+
+
+def test_link_missing_files_checkpoint_that_names_files_of_a_savepoint_gets_them(tmp_path: Path) -> None:
+    savepoint = written(savepoint_folder(tmp_path, "alerting", "aaaa") / "savepoint-12ab34-ef", at=100)
+    for name in ("9339c6bc-1", "9339c6bc-2", "9339c6bc-3"):
+        (savepoint / name).write_text(name)
+    checkpoint = written(checkpoint_folder(tmp_path, "alerting", "aaaa") / "job-2" / "chk-5", at=200)
+    (checkpoint / "_metadata").write_bytes(b"\x00\x0a9339c6bc-1\xff\x00\x0a9339c6bc-2\xff")
+    (checkpoint / "9339c6bc-2").write_text("its own")
+    point = _restore_point(tmp_path)
+    assert link_missing_files(point) == (checkpoint / "9339c6bc-1",)
+    assert (checkpoint / "9339c6bc-1").read_text() == "9339c6bc-1"
+    assert (checkpoint / "9339c6bc-2").read_text() == "its own"
+    assert link_missing_files(point) == (), "all is there now"
+
+
+def test_link_missing_files_savepoint_needs_none(tmp_path: Path) -> None:
+    savepoint = written(savepoint_folder(tmp_path, "alerting", "aaaa") / "savepoint-12ab34-ef", at=100)
+    (savepoint / "9339c6bc-1").touch()
+    assert link_missing_files(_restore_point(tmp_path)) == ()
+
+
+def test_remove_old_savepoints_keeps_the_two_newest_and_every_checkpoint(tmp_path: Path) -> None:
+    folder = savepoint_folder(tmp_path, "alerting", "aaaa")
+    first, second, third = (written(folder / f"savepoint-{n}", at=100 * n) for n in (1, 2, 3))
+    checkpoint = written(checkpoint_folder(tmp_path, "alerting", "aaaa") / "job-1" / "chk-1", at=50)
+    assert remove_old_savepoints(tmp_path, "alerting", "aaaa") == (first,)
+    assert not first.exists()
+    assert all(path.exists() for path in (second, third, checkpoint))
+    assert remove_old_savepoints(tmp_path, "alerting", "bbbb") == ()
 
 
 def test_recorded_contracts_are_those_that_were_recorded(tmp_path: Path) -> None:
