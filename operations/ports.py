@@ -80,7 +80,7 @@ def _hold(held: ExitStack, port: int, purpose: str, variable: str, *, host: str 
     for wish in (port,) if port else random.sample(_FREE, len(_FREE)):
         with suppress(OSError), ExitStack() as attempt:
             listener = attempt.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            # A port that a program has just left waits a minute in TIME_WAIT. Every server here may use it, so may this.
+            # A port that a program has just left waits a minute in TIME_WAIT; every server here may use it.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, wish))
             # Two such sockets can be bound to one port, and only one of them can listen.

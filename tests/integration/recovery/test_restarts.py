@@ -4,6 +4,7 @@ A folder that has just been made cannot show what is wrong there; `test_maintena
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
@@ -12,6 +13,24 @@ from tests.integration import accounting
 from tests.integration.recovery.conftest import TAKEOVER_SECONDS, Patient
 
 pytestmark = [pytest.mark.long, pytest.mark.in_order, pytest.mark.timeout(420)]
+
+
+def test_checkpoint_after_down_and_up_needs_no_file_that_lies_in_a_savepoint(pipeline: Patient) -> None:
+    """A savepoint that is claimed has its files re-used by checkpoints that look for them in their own folders."""
+    folder = pipeline.paths.checkpoints / names.ALERTING_JOB
+    accounting.eventually(lambda: pipeline.checkpoints(names.ALERTING_JOB) > 1, "alerting has none", seconds=60)
+    saved = {file.name for file in folder.glob("*/savepoints/*/*") if file.name != "_metadata"}
+    assert saved, "the state is too small to be in files of its own"
+    missing = []
+    for metadata in folder.glob("*/*/chk-*/_metadata"):
+        with suppress(FileNotFoundError):  # Flink removes it meanwhile
+            text = metadata.read_bytes()
+            missing += [
+                f"{metadata.parent.name}: {name}"
+                for name in saved
+                if name.encode() in text and not (metadata.parent / name).exists()
+            ]
+    assert missing == []
 
 
 def test_kill_of_the_jobmanager_after_down_and_up_loses_and_doubles_nothing(pipeline: Patient) -> None:
