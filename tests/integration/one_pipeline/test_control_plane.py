@@ -33,10 +33,11 @@ _HEALTH = """
 """
 
 
-@pytest.fixture
-def rows(pipeline: CommandLine, tmp_path: Path) -> None:
-    """Send a few records, and wait until they are stored."""
-    assert accounting.send(pipeline, seed=5, limit=200, rate=1_000, ledger=tmp_path).wait(timeout=60) == 0
+@pytest.fixture(scope="module")
+def rows(pipeline: CommandLine, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Send a few records, and wait until they are stored; once, since a seed gives the same transactions again."""
+    ledger = tmp_path_factory.mktemp("rows")
+    assert accounting.send(pipeline, seed=5, limit=200, rate=1_000, ledger=ledger).wait(timeout=60) == 0
     accounting.assert_one_fate_each(pipeline.addresses(), accounting.cut(pipeline.addresses()))
 
 

@@ -1,5 +1,6 @@
 """The cache of jars, against a repository on loopback: jgo really downloads, from a mirror its configuration names."""
 
+import gc
 import hashlib
 import os
 import signal
@@ -21,8 +22,15 @@ from operations import jars
 from operations.jars import Pin
 
 DEADLINE_SECONDS = 30
-# jgo leaves the connections of failed requests to the garbage collector.
+# jgo leaves the connections of failed requests to the garbage collector...
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """...which must come here, and not in a later test of another module, where the warning is an error."""
+    yield
+    gc.collect()
 
 
 class Repository:
