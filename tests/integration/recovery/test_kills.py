@@ -20,10 +20,14 @@ def test_kill_of_a_component_loses_and_doubles_nothing(
     killed = pipeline.kill(component)
     pipeline.assert_recovers(component, killed)
     assert pipeline.pid(component) != before
-    if component == names.TASKMANAGERS[names.LAKEHOUSE_JOB]:
-        after = pipeline.restarts()
-        assert after[names.LAKEHOUSE_JOB] > restarts[names.LAKEHOUSE_JOB]
-        assert after[names.ALERTING_JOB] == restarts[names.ALERTING_JOB], "what writes tables held alerts back"
+    job = next((job for job, taskmanager in names.TASKMANAGERS.items() if taskmanager == component), None)
+    if job:
+        # Flink misses a TaskManager after 10 s; its job's restart belongs to this test, not to the next one.
+        accounting.eventually(lambda: pipeline.restarts()[job] > restarts[job], f"{job} did not restart", seconds=60)
+        accounting.await_healthy(pipeline.command)
+    if job == names.LAKEHOUSE_JOB:
+        unchanged = restarts[names.ALERTING_JOB]
+        assert pipeline.restarts()[names.ALERTING_JOB] == unchanged, "what writes tables held alerts back"
 
 
 def test_kill_of_all_of_dagster_holds_up_neither_alerts_nor_commits(
