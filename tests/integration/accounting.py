@@ -117,8 +117,8 @@ def assert_one_fate_each(addresses: Addresses, until: Cut, *, seconds: float = 6
 
 
 def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut) -> int:
-    """What the broker acknowledged before `until` stands where it was put, under its own id or with the reason that it
-    was broken for, and no id twice.
+    """Assert that each record acknowledged before `until` is where it was put, under its own id or with the reason that
+    it was broken for, and no id twice.
 
     A log that lost its end and was written anew would show here. Returns how many records were compared.
     """

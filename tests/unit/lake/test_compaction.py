@@ -195,7 +195,7 @@ def test_compact_alerts_keep_their_evidence(lake: Lake) -> None:
 
 
 class _Lost(BaseException):
-    """What ends a call from outside, as a signal does."""
+    """Ends a call from outside, as a signal does."""
 
 
 @pytest.mark.parametrize(
