@@ -1,6 +1,8 @@
 """Which jobs a Flink cluster runs, and by which plans: several of one name run while one takes over from another."""
 
+import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +45,11 @@ def running_jobs(flink: httpx.Client) -> tuple[RunningJob, ...]:
         raise NotRunning(f"Flink at {flink.base_url} does not answer: {type(error).__name__} {error}") from error
 
 
+def ended_jobs(flink: httpx.Client) -> tuple[str, ...]:
+    """Return the ids of the jobs that the cluster remembers and that have ended. Raises httpx.HTTPError."""
+    return tuple(job["jid"] for job in _get(flink, "/jobs/overview")["jobs"] if job["state"] in _ENDED)
+
+
 def _job(flink: httpx.Client, job: Any) -> RunningJob:
     tasks = job["tasks"]
     running = job["state"] == "RUNNING" and tasks["total"] == tasks["running"] > 0
@@ -50,6 +57,16 @@ def _job(flink: httpx.Client, job: Any) -> RunningJob:
     if fingerprint is None and job["state"] == "INITIALIZING":
         raise NotRunning(f"Flink has only just taken the job {job['name']} and does not tell of it yet")
     return RunningJob(job["jid"], job["name"], running, fingerprint)
+
+
+def submission_id(fingerprint: str, restore: str | None, ended: Iterable[str]) -> str:
+    """Return the Flink job id (32 hex digits) of a submission: the same for two clients that are about to do the same.
+
+    A cluster refuses a job id that it has seen, so that of two clients one succeeds: of an old reconciler, which was
+    killed, and of the one after it. `ended` are the ids of the jobs that the cluster ran and that have ended.
+    """
+    told = "\n".join([fingerprint, restore or "", *sorted(ended)])
+    return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
 class _NotListed(Exception):

@@ -17,10 +17,11 @@ from pyflink.common import Configuration
 from pyflink.datastream import SlotSharingGroup, StreamExecutionEnvironment
 from pyflink.java_gateway import get_gateway
 from pyflink.table import Schema, StreamTableEnvironment
+from pyflink.util.exceptions import TableException
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import ComponentFailed, PipelineError
+from contracts.errors import ComponentFailed
 from contracts.logs import configure_logs
 from contracts.rest import rest_client
 from contracts.settings import load_settings
@@ -28,12 +29,15 @@ from streaming.checkpoints import checkpoint_folder, claim_mode, flink_uri, reco
 from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
-from streaming.running_jobs import await_listed, running_jobs
+from streaming.running_jobs import await_listed, ended_jobs, running_jobs, submission_id
 
 log = structlog.get_logger()
 
 # Flink's name of the group that all tasks are in which name none.
 _EVERY_TASK = "default"
+# Flink's own switch for application mode; a session's clients honour it too.
+_FIXED_JOB_ID = "$internal.pipeline.job-id"
+_REFUSED_AS_DOUBLE = "DuplicateJobSubmissionException"
 
 
 def submit(
@@ -76,14 +80,17 @@ def submit(
     await_cluster(addresses, names.TASKMANAGERS[job.name] if dedicated else None)
     with rest_client(addresses.flink_rest_url, timeout=5) as flink:
         namesakes = [other for other in running_jobs(flink) if other.name == job.name]
-    if any(other.fingerprint == fingerprint or not beside for other in namesakes):
-        return None
-    record_contracts(checkpoints, job.name, fingerprint)
-    client = statements.execute().get_job_client()
-    if client is None:
-        raise PipelineError(f"Flink accepted the job {job.name} without naming it; look at {addresses.flink_rest_url}")
-    job_id = str(client.get_job_id())
-    with rest_client(addresses.flink_rest_url, timeout=5) as flink:
+        if any(other.fingerprint == fingerprint or not beside for other in namesakes):
+            return None
+        job_id = submission_id(fingerprint, restore, ended_jobs(flink))
+        environment.get_config().set(_FIXED_JOB_ID, job_id)
+        record_contracts(checkpoints, job.name, fingerprint)
+        try:
+            statements.execute()
+        except TableException as error:
+            if _REFUSED_AS_DOUBLE in str(error):
+                return None
+            raise
         await_listed(flink, job_id)
     return job_id
 

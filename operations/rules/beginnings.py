@@ -20,19 +20,19 @@ def beginning_at_the_end(kafka: KafkaAccess, memory_seconds: int) -> Begin:
         return log.begin(log.ends(), memory_seconds)
 
 
-def beginning_where_a_group_stopped(kafka: KafkaAccess, group: str, memory_seconds: int) -> Begin:
-    """Judge what the consumer group `group` has not read; everything, where it never read. Raises NotRunning."""
-    with _Log(kafka, group) as log:
-        return log.begin(log.committed(), memory_seconds)
+def beginning_at(kafka: KafkaAccess, judge_from: Mapping[int, int], memory_seconds: int) -> Begin:
+    """Judge from those offsets on, by partition; a partition without one from its first. Raises NotRunning."""
+    with _Log(kafka) as log:
+        return log.begin(judge_from, memory_seconds)
 
 
 class _Log:
     """The raw topic."""
 
-    def __init__(self, kafka: KafkaAccess, group: str = "pipeline-observer") -> None:
+    def __init__(self, kafka: KafkaAccess) -> None:
         self._kafka = kafka
         self._consumer = Consumer(
-            {**kafka.librdkafka(), "group.id": group, "enable.auto.commit": False, "log_level": 0}
+            {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
         )
 
     def __enter__(self) -> "_Log":
@@ -52,10 +52,6 @@ class _Log:
             part.partition: self._consumer.get_watermark_offsets(part, timeout=_SECONDS)[1]
             for part in self._partitions()
         }
-
-    def committed(self) -> dict[int, int]:
-        found = self._consumer.committed(self._partitions(), timeout=_SECONDS)
-        return {part.partition: part.offset for part in found if part.offset >= 0}
 
     def begin(self, judge_from: Mapping[int, int], memory_seconds: int) -> Begin:
         """Read from the longest window before each of `judge_from`, which a rule book without windows needs not."""

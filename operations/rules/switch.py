@@ -10,6 +10,7 @@ the middle, it goes on where it was.
 """
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import httpx
@@ -19,11 +20,11 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.settings import Settings
 from operations.flink_jobs import cancel_job, stop_jobs
-from operations.rules.beginnings import beginning_at_the_end, beginning_where_a_group_stopped
+from operations.rules.beginnings import beginning_at, beginning_at_the_end
 from operations.rules.changes import changes_between
-from pipeline_assets.lib.kafka_offsets import committed_offsets
 from streaming import tables
-from streaming.checkpoints import checkpoint_folder
+from streaming.checkpoint_positions import positions_in
+from streaming.checkpoints import checkpoint_folder, newest_restore_point
 from streaming.deployments import Begin, Deployment, Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.rules.book import load_rules, rules_text
@@ -64,13 +65,21 @@ class Switch:
             if of is None:  # the first ever: from the first record on, or where a former version stopped
                 begin = Begin()
             elif wanted.cold:
-                begin = beginning_where_a_group_stopped(kafka, names.ALERTING_JOB, book.memory_seconds)
+                begin = beginning_at(kafka, self._stopped_at(of), book.memory_seconds)
             else:
                 begin = beginning_at_the_end(kafka, book.memory_seconds)
             wanted = wanted.model_copy(update={"begin": begin})
             log.info("a rule book begins", deployment=wanted.number, begin=begin.model_dump(), after=of and of.number)
         fingerprint = self._fingerprint(wanted)
         return wanted if wanted.fingerprint == fingerprint else self._save(wanted, fingerprint)
+
+    def _stopped_at(self, deployment: Deployment) -> Mapping[int, int]:
+        """Return by partition how far its job has judged, as its newest checkpoint or savepoint tells."""
+        fingerprint = deployment.fingerprint or "unknown"
+        point = newest_restore_point(self.settings.paths.checkpoints, names.ALERTING_JOB, fingerprint)
+        if point is not None:
+            return positions_in(point, names.RAW_TOPIC)
+        return deployment.begin.judge_from if deployment.begin else {}
 
     def _fingerprint(self, deployment: Deployment) -> str:
         plan = job_plan(names.ALERTING_JOB, self.addresses, self.settings, deployment)
@@ -94,7 +103,9 @@ class Switch:
         current = self.deployments.in_force()
         old = self._job_of(current, alive)
         if not wanted.cold and current is not None:
-            if old is None or not (self._has_warmed(new, wanted.begin) and self._has_judged(old, wanted.begin)):
+            if old is None or not (
+                self._has_warmed(new, wanted.begin) and self._has_judged(old, current, wanted.begin)
+            ):
                 return
             # With a savepoint nobody needs: only a job that is stopped so has sent every alert of what it read.
             if not stop_jobs(self.flink, self.settings.paths.checkpoints, seconds=_STOP_SECONDS, only={old.job_id}):
@@ -106,9 +117,12 @@ class Switch:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _end_the_refused(self, alive: tuple[RunningJob, ...]) -> None:
-        failed = {deployment.fingerprint for deployment in self.deployments.all() if deployment.state == "failed"}
+        failed, due = set[str | None](), set[str | None]([None])
+        for deployment in self.deployments.all():
+            # The same rules deployed again have the plan of the deployment that failed.
+            (failed if deployment.state == "failed" else due).add(deployment.fingerprint)
         for job in alive:
-            if job.name == names.ALERTING_JOB and job.fingerprint in failed - {None}:
+            if job.name == names.ALERTING_JOB and job.fingerprint in failed - due:
                 cancel_job(self.flink, job.job_id)
 
     def _job_of(self, deployment: Deployment | None, alive: tuple[RunningJob, ...]) -> RunningJob | None:
@@ -124,15 +138,15 @@ class Switch:
             for part, offset in begin.judge_from.items()
         )
 
-    def _has_judged(self, job: RunningJob, begin: Begin) -> bool:
+    def _has_judged(self, job: RunningJob, deployment: Deployment, begin: Begin) -> bool:
         """Whether the old job has read every record that the new one does not judge."""
         read = positions(self.flink, job.job_id, tables.RAW)
         short = {part: offset for part, offset in begin.judge_from.items() if read.get(part, 0) < offset}
         if not short or any(part in read for part in short):
             return not short
         # A job that was restored and has read nothing since shows no position: its checkpoints do.
-        group = committed_offsets(self.addresses.kafka, names.ALERTING_JOB, names.RAW_TOPIC)
-        return all(group.get(part, 0) >= offset for part, offset in short.items())
+        stopped = self._stopped_at(deployment)
+        return all(stopped.get(part, 0) >= offset for part, offset in short.items())
 
 
 def want_what_is_configured(settings: Settings, nowhere: Addresses, *, keep_rules: bool = False) -> None:

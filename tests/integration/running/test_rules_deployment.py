@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from contracts import names
@@ -138,8 +139,14 @@ def test_rules_deploy_keeper_killed_in_the_middle_puts_it_in_force_all_the_same(
     replaced(edited.rules, 'version: "1"', 'version: "2"')
     edited.command("rules", "deploy", "--seconds", "1", check=False)
     assert edited.deployments.wanted() is not None
-    os.kill(edited.command.processes()[names.JOB_KEEPER], signal.SIGKILL)
+    keeper = psutil.Process(edited.command.processes()[names.JOB_KEEPER])
+    accounting.eventually(lambda: len(keeper.children()) == 1, "its client is not there", seconds=60)
+    (client,) = keeper.children()
+    keeper.kill()
+    # Its client goes on, and that of the next keeper plans the same.
+    client.wait(timeout=120)
     accounting.eventually(lambda: edited.deployments.wanted() is None, "it is not in force", seconds=120)
+    assert len(_unended(edited)) == 2
     assert [deployment["state"] for deployment in edited.history()] == ["in force", "ended", "ended"]
     assert edited.history()[0]["rules"]["high-value"] == "2"
     accounting.await_healthy(edited.command)
@@ -164,6 +171,10 @@ def test_jobmanager_killed_after_a_broken_edit_comes_back_under_the_rules_in_for
     assert "alerting-rules.yaml:1" in refused.stderr
 
 
-def _job_ids(edited: Edited) -> dict[str, str]:
+def _unended(edited: Edited) -> list[dict[str, Any]]:
     jobs = httpx.get(f"{edited.command.addresses().flink_rest_url}/jobs/overview", timeout=5).json()["jobs"]
-    return {job["name"]: job["jid"] for job in jobs if job["state"] == "RUNNING"}
+    return [job for job in jobs if job["state"] not in ("FINISHED", "CANCELED", "FAILED")]
+
+
+def _job_ids(edited: Edited) -> dict[str, str]:
+    return {job["name"]: job["jid"] for job in _unended(edited) if job["state"] == "RUNNING"}

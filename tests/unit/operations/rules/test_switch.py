@@ -2,6 +2,7 @@
 interface as given answers, the state folder real."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,15 @@ import pytest
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
+from contracts.kafka_access import KafkaAccess
 from contracts.settings import Settings
 from operations.rules import beginnings
 from operations.rules.switch import Switch, want_what_is_configured
-from streaming.checkpoints import checkpoint_folder
+from streaming.checkpoints import checkpoint_folder, savepoint_folder
 from streaming.deployments import Begin, Deployment
 from streaming.rules.book import load_rules, rules_text
 from streaming.running_jobs import RunningJob, running_jobs
+from tests.checkpoint_files import write_metadata
 from tests.config_copies import copy_of_config, replaced
 
 
@@ -162,6 +165,19 @@ def test_advance_nothing_to_warm_needs_no_position_of_the_new_job(switch: Switch
     assert flink.stopped == ["old"]
 
 
+@pytest.mark.parametrize(("read", "stopped"), [(99, []), (100, ["old"])])
+def test_advance_restored_job_that_has_read_nothing_since_shows_its_position_by_its_checkpoint(
+    switch: Switch, flink: Flink, read: int, stopped: list[str]
+) -> None:
+    first = in_force(switch, flink)
+    wanted(switch, flink)
+    folder = checkpoint_folder(switch.settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
+    write_metadata(folder / "job" / "chk-4", {0: read})
+    flink.read = {"new": {0: 100}, "old": {}}
+    switch.advance(running_jobs(switch.flink))
+    assert flink.stopped == stopped
+
+
 def test_lacking_job_lost_while_another_takes_over_both_are_due(switch: Switch, flink: Flink) -> None:
     """Killed in the middle, the former book goes on until the new one has caught up."""
     in_force(switch, flink)
@@ -178,26 +194,70 @@ def test_refused_deployment_fails_and_its_job_is_ended(switch: Switch, flink: Fl
     assert flink.stopped == []
 
 
+def test_advance_refused_rules_deployed_again_go_on(switch: Switch, flink: Flink) -> None:
+    """Both deployments have one plan, and so one fingerprint."""
+    in_force(switch, flink)
+    failed = wanted(switch, flink)
+    switch.refused(failed, "Flink said no")
+    again = wanted(switch, flink)
+    assert again.fingerprint == failed.fingerprint
+    flink.read = {"new": {0: 100}, "old": {0: 100}}
+    switch.advance(running_jobs(switch.flink))
+    assert flink.cancelled == []
+    assert switch.deployments.in_force() == switch.deployments.get(again.number)
+
+
 def test_want_what_is_configured_unchanged_rules_add_nothing(switch: Switch, flink: Flink, settings: Settings) -> None:
     in_force(switch, flink)
     want_what_is_configured(settings, switch.addresses)
     assert len(switch.deployments.all()) == 1
 
 
-def test_want_what_is_configured_changed_rules_wait_for_the_offsets_where_the_former_stopped(
-    switch: Switch, flink: Flink, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    in_force(switch, flink)
-    config = copy_of_config(tmp_path)
+def _changed_rules_are_wanted(switch: Switch, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Deployment:
+    """What is wanted after the rule file has changed while the pipeline was down."""
+    config = copy_of_config(folder)
     replaced(config / "alerting-rules.yaml", 'version: "1"', 'version: "2"')
     monkeypatch.setenv("PIPELINE_CONFIG", str(config))
-    want_what_is_configured(settings, switch.addresses)
+    want_what_is_configured(switch.settings, switch.addresses)
     due = switch.deployments.wanted()
     assert due is not None
+    return due
+
+
+def test_want_what_is_configured_changed_rules_wait_for_kafka(
+    switch: Switch, flink: Flink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = in_force(switch, flink)
+    switch.deployments.save(first.model_copy(update={"begin": Begin(judge_from={0: 7})}))
+    due = _changed_rules_are_wanted(switch, monkeypatch, tmp_path)
     assert (due.cold, due.reason, due.rules["high-value"]) == (True, "rules changed", "2")
     monkeypatch.setattr(beginnings, "_SECONDS", 0.1)
     with pytest.raises(NotRunning):  # there is no Kafka to ask
         switch.lacking(())
+
+
+@pytest.mark.parametrize("ended", ["with a savepoint", "before its first checkpoint"])
+def test_lacking_changed_rules_begin_where_the_state_of_the_former_job_ends(
+    switch: Switch, flink: Flink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str
+) -> None:
+    """Kafka's consumer group lags behind it, and would have records judged twice."""
+    first = in_force(switch, flink)
+    first = switch.deployments.save(first.model_copy(update={"begin": Begin(judge_from={0: 7})}))
+    if ended == "with a savepoint":
+        folder = savepoint_folder(switch.settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
+        write_metadata(folder / "savepoint-1", {0: 1200, 1: 900})
+    asked = []
+
+    def beginning_at(kafka: KafkaAccess, judge_from: Mapping[int, int], memory_seconds: int) -> Begin:
+        asked.append((dict(judge_from), memory_seconds))
+        return Begin(judge_from=dict(judge_from))
+
+    monkeypatch.setattr("operations.rules.switch.beginning_at", beginning_at)
+    _changed_rules_are_wanted(switch, monkeypatch, tmp_path)
+    (due,) = switch.lacking(())
+    assert due.begin is not None
+    assert due.begin.judge_from == ({0: 1200, 1: 900} if ended == "with a savepoint" else {0: 7})
+    assert [seconds for _, seconds in asked] == [60]
 
 
 def test_want_what_is_configured_changed_plan_is_a_deployment_of_the_same_rules(
