@@ -26,14 +26,20 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table: `partition_by` is the timestamp column whose UTC day partitions it, `key` the column that its rows
-    are looked up by (None: they are looked up by their position in Kafka), `position` the columns of its partition and
-    offset."""
+    """One table: `partition_by` is the timestamp column whose UTC day partitions it, `sort_by` the column by which
+    compaction sorts, `key` the column that its rows are looked up by (None: they are looked up by their position in
+    Kafka), `position` the columns of its partition and offset.
+
+    What the stream writes is partitioned by the time at which it writes: a checkpoint has rows of one day then, or two,
+    and each day costs the writer a file and memory. Event times may be of thousands of days. A query by event time
+    passes over files by their bounds.
+    """
 
     name: str
     doc: str
     columns: tuple[Column, ...]
     partition_by: str
+    sort_by: str
     key: str | None = None
     position: tuple[str, str] = ("kafka_partition", "kafka_offset")
 
@@ -82,7 +88,13 @@ _REPLAYED_FROM = Column(
 
 @cache
 def _table(
-    name: str, contract_name: ContractName, topic: str | None, partition_by: str, key: str | None, *more: Column
+    name: str,
+    contract_name: ContractName,
+    topic: str | None,
+    partition_by: str,
+    sort_by: str,
+    key: str | None,
+    *more: Column,
 ) -> Table:
     contract = load_contract(contract_name)
     own = (*_position(topic), _PROCESSED_AT) if topic else ()
@@ -92,17 +104,25 @@ def _table(
             contracts_folder() / f"{contract_name}.schema.json",
             f"two columns would be called {twice[0]}; name the field's with x-column",
         )
-    return Table(name, contract.description, columns, partition_by, key)
+    return Table(name, contract.description, columns, partition_by, sort_by, key)
 
 
 def transactions() -> Table:
-    """`finance.transactions`: every valid transaction once, by day of its event time."""
-    return _table(names.TRANSACTIONS, "transaction", names.RAW_TOPIC, "event_time", "transaction_id", _REPLAYED_FROM)
+    """`finance.transactions`: every valid transaction once, by the day it was stored."""
+    return _table(
+        names.TRANSACTIONS,
+        "transaction",
+        names.RAW_TOPIC,
+        _PROCESSED_AT.name,
+        "event_time",
+        "transaction_id",
+        _REPLAYED_FROM,
+    )
 
 
 def alerts() -> Table:
-    """`finance.alerts`: every alert once, by day of its transaction's event time."""
-    return _table(names.ALERTS, "alert", names.ALERT_TOPIC, "event_time", "alert_id")
+    """`finance.alerts`: every alert once, by the day it was stored."""
+    return _table(names.ALERTS, "alert", names.ALERT_TOPIC, _PROCESSED_AT.name, "event_time", "alert_id")
 
 
 def dead_letters() -> Table:
@@ -110,7 +130,10 @@ def dead_letters() -> Table:
 
     Its own columns topic, partition and offset are its position in Kafka, so none is added.
     """
-    return replace(_table(names.DEAD_LETTERS, "dead-letter", None, "failed_at", None), position=("partition", "offset"))
+    return replace(
+        _table(names.DEAD_LETTERS, "dead-letter", None, "failed_at", "failed_at", None),
+        position=("partition", "offset"),
+    )
 
 
 def stream_tables() -> tuple[Table, ...]:
@@ -141,7 +164,8 @@ def commits() -> Table:
             _kept("first_offset", "long", "The lowest offset of them.", nullable=True),
             _kept("last_offset", "long", "The highest offset of them.", nullable=True),
         ),
-        "committed_at",
+        partition_by="committed_at",
+        sort_by="committed_at",
     )
 
 
@@ -176,8 +200,9 @@ def sessions() -> Table:
             _kept("restarts", "long", "Restarts of the Flink jobs; null where Flink did not say.", nullable=True),
             _kept("versions", "map<string,string>", "What it ran on, by name."),
         ),
-        "started_at",
-        "session_id",
+        partition_by="started_at",
+        sort_by="started_at",
+        key="session_id",
     )
 
 

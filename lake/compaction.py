@@ -18,6 +18,7 @@ from pyiceberg.exceptions import CommitFailedException, ValidationException
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import (
     ArrowScan,
+    DataFileStatistics,
     _get_parquet_writer_kwargs,
     compute_statistics_plan,
     data_file_statistics_from_parquet_metadata,
@@ -30,6 +31,7 @@ from pyiceberg.types import PrimitiveType
 
 from contracts import names, tables
 from contracts.errors import PipelineError
+from lake.replacement import replace_files
 
 TARGET_BYTES = 128 * 2**20
 # Larger files are left alone: one is read whole, and 32 MB of Parquet are some 300 MB of Arrow.
@@ -62,14 +64,22 @@ class Compaction:
 def compact(table: Table, definition: tables.Table, *, target_bytes: int = TARGET_BYTES) -> Compaction:
     """Rewrites the small files of each partition of `table`, the oldest partition first.
 
-    In a new file every row group is sorted by the time of the partitioning, and has a Bloom filter of the key; row
-    groups follow each other as their first rows do. Each group of files is a commit of its own, marked as maintenance:
-    what was done stays done where a later one fails. Raises PipelineError for a table with delete files,
-    CommitFailedException or ValidationException where another compaction has replaced the same files.
+    In a new file every row group is sorted by `definition.sort_by`, and has a Bloom filter of the key; row groups
+    follow each other as their first rows do. Each group of files is a commit of its own, marked as maintenance: what
+    was done stays done when another one fails, and none waits for another.
+
+    Raises PipelineError for a table with delete files, and an ExceptionGroup of what failed after all groups were
+    tried: CommitFailedException or ValidationException if another compaction has replaced the same files.
     """
     done = Compaction()
+    failed: list[Exception] = []
     for group in planned(table, target_bytes=target_bytes):
-        done += _rewrite(table, definition, group)
+        try:
+            done += _rewrite(table, definition, group)
+        except Exception as error:
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{definition.name}: {len(failed)} groups of files could not be compacted", failed)
     return done
 
 
@@ -89,9 +99,9 @@ def planned(table: Table, *, target_bytes: int = TARGET_BYTES) -> tuple[Sequence
 
 
 def partition_of(task: FileScanTask) -> tuple[int, ...]:
-    """The partition that a file belongs to, as it sorts: days since 1970-01-01."""
+    """Return the partition of a file, as it sorts: the id of its partition spec, then days since 1970-01-01."""
     values = (task.file.partition[number] for number in range(len(task.file.partition)))
-    return tuple(-1 if value is None else int(value) for value in values)
+    return (task.file.spec_id or 0, *(-1 if value is None else int(value) for value in values))
 
 
 def _size(task: FileScanTask) -> int:
@@ -129,13 +139,7 @@ def _rewrite(table: Table, definition: tables.Table, group: Sequence[FileScanTas
     written = _write(table, definition, group)
     properties = {names.MAINTENANCE_PROPERTY: "compaction"}
     try:
-        with (
-            table.transaction() as transaction,
-            transaction.update_snapshot(snapshot_properties=properties).overwrite() as snapshot,
-        ):
-            for task in group:
-                snapshot.delete_data_file(task.file)
-            snapshot.append_data_file(written)
+        replace_files(table, [task.file for task in group], written, properties)
     except (CommitFailedException, ValidationException):
         # Refused, so that no snapshot names the file. After any other error, an interruption included, the commit may
         # have been made: the file stays, and if nothing names it, it is an orphan (`lake/orphans.py`).
@@ -163,13 +167,14 @@ def _write(table: Table, definition: tables.Table, group: Sequence[FileScanTask]
                 **_get_parquet_writer_kwargs(properties),
             ) as writer,
         ):
-            for rows in _runs(table, definition.partition_by, group):
+            for rows in _runs(table, definition.sort_by, group):
                 writer.write_table(rows.cast(arrow_schema), row_group_size=_RUN_ROWS)
         statistics = data_file_statistics_from_parquet_metadata(
             parquet_metadata=writer.writer.metadata,
             stats_columns=compute_statistics_plan(schema, properties),
             parquet_column_mapping=parquet_path_to_id_mapping(schema),
         )
+        _drop_unwritable_bounds(statistics)
     except BaseException:
         table.io.delete(location)
         raise
@@ -185,6 +190,18 @@ def _write(table: Table, definition: tables.Table, group: Sequence[FileScanTask]
         key_metadata=None,
         **statistics.to_serialized_dict(),
     )
+
+
+def _drop_unwritable_bounds(statistics: DataFileStatistics) -> None:
+    """Leave out each upper bound that PyIceberg cuts into text that is none.
+
+    It cuts a text to 16 characters and counts the last one up, after U+D7FF to a surrogate, which UTF-8 does not know.
+    """
+    for aggregate in statistics.column_aggregates.values():
+        try:
+            aggregate.max_as_bytes()
+        except UnicodeEncodeError:
+            aggregate.current_max = None
 
 
 def _runs(table: Table, sort_by: str, group: Sequence[FileScanTask]) -> Iterator[pa.Table]:

@@ -38,6 +38,8 @@ def expire(
     * of each reader the commit it has read last (`read`; None: nothing yet), so that it goes on with the next one. What
       a reader has not read for so long that it is older than `give_up`, is kept for it no longer.
 
+    A commit that a tag or a branch names stays as well, until somebody removes that name.
+
     Raises CommitFailedException where the table changes again and again meanwhile.
     """
     commits = list(reversed(snapshots_after(table, None)))
@@ -55,6 +57,7 @@ def expire(
         for snapshot in table.snapshots()
         if snapshot.snapshot_id not in line and snapshot.timestamp_ms < older_than.timestamp() * 1000
     }
+    old -= {reference.snapshot_id for reference in table.metadata.refs.values()}
     before = len(table.metadata.snapshots)
     if old and not dry_run:
         table.maintenance.expire_snapshots().by_ids(sorted(old)).commit()

@@ -103,7 +103,8 @@ def partition_spec(table: tables.Table) -> PartitionSpec:
 def create_tables(catalog: Catalog) -> None:
     """Every table that is not there yet; a table that lacks nullable columns gets them, where its definition has them.
 
-    Rows that are there have no value in a new column. Raises ConfigError for any other difference.
+    Rows that are there have no value in a new column. A table that is partitioned otherwise is partitioned as its
+    definition says from now on. Raises ConfigError for any other difference.
     """
     catalog.create_namespace_if_not_exists(names.NAMESPACE)
     for table in tables.all_tables():
@@ -111,7 +112,9 @@ def create_tables(catalog: Catalog) -> None:
         try:
             catalog.create_table(table.identifier, schema, partition_spec=partition_spec(table), properties=PROPERTIES)
         except TableAlreadyExistsError:
-            _evolve(catalog.load_table(table.identifier), table, schema)
+            existing = catalog.load_table(table.identifier)
+            _evolve(existing, table, schema)
+            _partition(existing, table)
 
 
 def _evolve(existing: Table, table: tables.Table, wanted: Schema) -> None:
@@ -140,6 +143,18 @@ def _evolve(existing: Table, table: tables.Table, wanted: Schema) -> None:
                     update.move_first(field.name)
                 else:
                     update.move_after(field.name, before.name)
+
+
+def _partition(existing: Table, table: tables.Table) -> None:
+    """Partition what is written from now on as `table` says. Files that are there stay in the partitions they have."""
+    wanted = f"{table.partition_by}_day"
+    before = [field.name for field in existing.spec().fields]
+    if before == [wanted]:
+        return
+    with existing.update_spec() as update:
+        for name in before:
+            update.remove_field(name)
+        update.add_field(table.partition_by, DayTransform(), wanted)
 
 
 def _shape(field: NestedField) -> str:

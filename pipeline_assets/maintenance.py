@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 import dagster as dg
 from pydantic import Field
 from pyiceberg.catalog import Catalog
-from pyiceberg.exceptions import NoSuchTableError
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError, ValidationException
 from pyiceberg.table import Table
+from sqlalchemy.exc import OperationalError
 
 from contracts import tables
 from lake.compaction import Compaction, compact, planned
@@ -32,7 +33,8 @@ COMPACTION, EXPIRY, ORPHANS = (
 _TABLES = [table_key(table.name) for table in tables.all_tables()]
 # One at a time over all runs: two compactions of a table would refuse each other.
 _POOL = "iceberg_commit"
-# A commit that another one refused is tried again; so is a catalog that was locked.
+# A commit that another one refused is tried again; so is a catalog that was locked. What else fails would fail again.
+_TRANSIENT = (CommitFailedException, ValidationException, OperationalError)
 _RETRY = dg.RetryPolicy(max_retries=3, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
 Done = TypeVar("Done", Compaction, Expiry, Orphans)
@@ -108,7 +110,7 @@ def compaction(lake: LakeResource, config: CompactionScope) -> dg.MaterializeRes
 
 
 @dg.asset(
-    key=EXPIRY, deps=[*_TABLES, COMPACTION], group_name="maintenance", kinds={"iceberg"}, owners=OWNERS, pool=_POOL,
+    key=EXPIRY, deps=_TABLES, group_name="maintenance", kinds={"iceberg"}, owners=OWNERS, pool=_POOL,
     retry_policy=_RETRY,
 )  # fmt: skip
 def snapshot_expiry(
@@ -134,7 +136,7 @@ def snapshot_expiry(
 
 
 @dg.asset(
-    key=ORPHANS, deps=[*_TABLES, EXPIRY], group_name="maintenance", kinds={"iceberg", "parquet"}, owners=OWNERS,
+    key=ORPHANS, deps=_TABLES, group_name="maintenance", kinds={"iceberg", "parquet"}, owners=OWNERS,
     pool=_POOL, retry_policy=_RETRY,
 )  # fmt: skip
 def orphan_files(lake: LakeResource, config: OrphanScope) -> dg.MaterializeResult[None]:
@@ -144,12 +146,25 @@ def orphan_files(lake: LakeResource, config: OrphanScope) -> dg.MaterializeResul
 
 
 def _report(lake: LakeResource, scope: Scope, one: Callable[[tables.Table, Table], Done]) -> dg.MaterializeResult[None]:
-    """Does it to each table; tells each table's figures in a table, and the sums as numbers, which Dagster plots."""
+    """Does it to each table; tells each table's figures in a table, and the sums as numbers, which Dagster plots.
+
+    A table whose maintenance fails keeps no other from its own. Raises dg.Failure then, with what was done.
+    """
     done: dict[str, Done] = {}
+    failed: list[Exception] = []
     with lake.catalog() as catalog:
         for definition, table in scope.chosen(catalog):
-            done[definition.name] = one(definition, table)
-    return dg.MaterializeResult(metadata={"dry_run": scope.dry_run, **_sums(done), "tables": _table(done)})
+            try:
+                done[definition.name] = one(definition, table)
+            except Exception as error:
+                error.add_note(f"the table {definition.name}")
+                failed.append(error)
+    metadata: dict[str, Any] = {"dry_run": scope.dry_run, **_sums(done), "tables": _table(done)}
+    if failed:
+        words = "; ".join(f"{error.__notes__[-1]}: {type(error).__name__} {error}" for error in failed)
+        group = ExceptionGroup("maintenance failed", failed)
+        raise dg.Failure(words, metadata=metadata, allow_retries=group.subgroup(_TRANSIENT) is not None) from group
+    return dg.MaterializeResult(metadata=metadata)
 
 
 def _sums(done: dict[str, Done]) -> dict[str, int]:

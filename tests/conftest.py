@@ -1,5 +1,9 @@
-"""Golden files for every test. `pytest --update-golden` rewrites them: read the difference before committing."""
+"""What every test shares: plugins, signals as they are in a terminal, golden files.
 
+`pytest --update-golden` rewrites the golden files: read the difference before committing.
+"""
+
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +13,13 @@ from contracts.paths import PROJECT
 pytest_plugins = ["tests.plugins.leftovers", "tests.plugins.order"]
 
 Golden = Callable[[str, str], None]
+
+
+def pytest_configure() -> None:
+    # A shell that starts a job in the background has it ignore SIGINT; tests interrupt their children, which inherit
+    # that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -46,15 +46,16 @@ def test_dead_letters_columns_are_the_contract_alone() -> None:
 
 def test_all_tables_have_names_docs_sources_and_an_existing_time_column() -> None:
     assert {table.identifier: table.partition_by for table in tables.all_tables()} == {
-        "finance.transactions": "event_time",
+        "finance.transactions": "processed_at",
         "finance.dead_letters": "failed_at",
-        "finance.alerts": "event_time",
+        "finance.alerts": "processed_at",
         "finance.commits": "committed_at",
         "finance.sessions": "started_at",
     }
     for table in tables.all_tables():
         assert table.doc
-        assert {column.name: column.type for column in table.columns}[table.partition_by] == "timestamptz"
+        types = {column.name: column.type for column in table.columns}
+        assert types[table.partition_by] == types[table.sort_by] == "timestamptz"
         assert [column.name for column in table.columns if not column.doc or not column.source] == []
         assert len({column.name for column in table.columns}) == len(table.columns)
 

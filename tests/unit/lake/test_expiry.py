@@ -106,3 +106,14 @@ def test_expire_at_once_beside_a_commit_loses_neither(lake: Lake, keep: int) -> 
     expire(stale, older_than=soon(), keep=keep, read=(), give_up=long_ago())
     assert lake.table(names.TRANSACTIONS).scan().count() == 6
     assert snapshots_after(lake.table(names.TRANSACTIONS), None, 100)[-1].flink_checkpoint_id == 9
+
+
+def test_expire_commits_with_a_tag_or_a_branch_stay_until_it_is_removed(lake: Lake) -> None:
+    ids = commits(lake, 5)
+    table = lake.table(names.TRANSACTIONS)
+    table.manage_snapshots().create_tag(ids[0], "audit-2026").create_branch(ids[2], "what-if").commit()
+    assert forget(lake) == Expiry(5, 3)
+    assert {snapshot.snapshot_id for snapshot in lake.table(names.TRANSACTIONS).snapshots()} == {ids[0], ids[2], ids[4]}
+    assert lake.table(names.TRANSACTIONS).scan(snapshot_id=ids[0]).count() == 1
+    lake.table(names.TRANSACTIONS).manage_snapshots().remove_tag("audit-2026").commit()
+    assert forget(lake) == Expiry(3, 2)

@@ -14,8 +14,10 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from pyiceberg.table import Table
 
-from contracts import names
+from contracts import names, tables
+from lake.compaction import Compaction, compact
 from lake.ledger import record
 from pipeline_assets.dagster_history import Retention, dagster_history
 from pipeline_assets.lib.dagster_history import prune
@@ -25,7 +27,7 @@ from pipeline_assets.maintenance import compaction, orphan_files, snapshot_expir
 from pipeline_assets.resources import LakeResource
 from pipeline_assets.sensors.commit_ledger import commit_ledger
 from pipeline_assets.sensors.iceberg_snapshots import iceberg_snapshots
-from tests.lake_tables import Lake, transaction
+from tests.lake_tables import Lake, alert, transaction
 
 _FLINK = {names.FLINK_JOB_ID_PROPERTY: "job", names.FLINK_CHECKPOINT_PROPERTY: "1"}
 _AT_ONCE = {"older_than_minutes": 0, "keep": 1}
@@ -91,6 +93,28 @@ def test_compaction_of_a_table_that_does_not_exist_fails_with_those_that_do(lake
 def test_compaction_only_of_chosen_tables(lake: Lake, snapshots: list[int]) -> None:
     assert run(lake, compaction, only=["alerts"])["files_before"] == 0
     assert files(lake) == 5
+
+
+def test_compaction_table_that_fails_keeps_no_other_from_its_own(
+    lake: Lake, snapshots: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        lake.append(names.ALERTS, [alert(number)])
+
+    def fail_for_transactions(table: Table, definition: tables.Table, **other: Any) -> Compaction:
+        if definition.name == names.TRANSACTIONS:
+            raise ValueError("a bound that cannot be written")
+        return compact(table, definition, **other)
+
+    monkeypatch.setattr("pipeline_assets.maintenance.compact", fail_for_transactions)
+    with pytest.raises(RuntimeError, match="the table transactions: ValueError a bound that cannot be written"):
+        run(lake, compaction)
+    assert len(list(lake.table(names.ALERTS).scan().plan_files())) == 1
+
+
+def test_maintenance_expiry_and_orphans_wait_for_no_compaction() -> None:
+    for asset in (snapshot_expiry, orphan_files):
+        assert not {compaction.key, snapshot_expiry.key} & set(asset.dependency_keys)
 
 
 def _report_up_to(instance: dg.DagsterInstance, snapshot: int) -> None:
