@@ -53,6 +53,21 @@ class StatePaths:
         return self.root / "run" / "session"
 
     @property
+    def refusals(self) -> Path:
+        """Why jobs are not started: a file for each job that is not."""
+        return self.root / "run" / "refusals"
+
+    @property
+    def settled_offsets(self) -> Path:
+        """Up to which offsets log and tables are known to agree, by partition (JSON)."""
+        return self.root / "lake" / "settled-offsets.json"
+
+    @property
+    def skips(self) -> Path:
+        """Records that a person has decided to pass over (JSON)."""
+        return self.root / "lake" / "skips.json"
+
+    @property
     def logs(self) -> Path:
         """One file a component."""
         return self.root / "logs"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _EXTENSIONS = ("avro", "iceberg")
 # Enough to sort a million transactions without spilling, and small beside the broker and Flink on one machine.
 _MEMORY_LIMIT = "1GB"
+NEWEST: Mapping[str, int | None] = MappingProxyType({})
 
 
 @contextmanager
@@ -43,8 +45,13 @@ def connect(catalog: "Catalog", warehouse: str) -> Iterator[duckdb.DuckDBPyConne
 
 
 @contextmanager
-def connect_to(locations: Mapping[str, str], warehouse: str) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The same for the tables whose newest metadata files lie at `locations`, by name."""
+def connect_to(
+    locations: Mapping[str, str], warehouse: str, *, snapshots: Mapping[str, int | None] = NEWEST
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same for the tables whose newest metadata files lie at `locations`, by name.
+
+    A table named in `snapshots` is seen as of that one of its snapshots, empty for None.
+    """
     folder = _folder(warehouse)
     with (
         tempfile.TemporaryDirectory(prefix="lake-duckdb-") as spill,
@@ -69,7 +76,9 @@ def connect_to(locations: Mapping[str, str], warehouse: str) -> Iterator[duckdb.
         connection.execute("SET lock_configuration = true")
         connection.execute(f"CREATE SCHEMA {names.NAMESPACE}")
         for name, location in locations.items():
-            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {iceberg_scan(location)}")
+            rows = iceberg_scan(location, snapshots.get(name))
+            empty = " WHERE false" if snapshots.get(name, 0) is None else ""
+            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {rows}{empty}")
             connection.execute(f"CREATE VIEW {name} AS FROM {names.NAMESPACE}.{name}")
         yield connection
 

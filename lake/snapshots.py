@@ -89,17 +89,23 @@ def _facts(snapshot: Snapshot, metadata_location: str) -> SnapshotFacts:
         sequence_number=snapshot.sequence_number,
         committed_at=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
         operation=snapshot.summary.operation.value if snapshot.summary else None,
-        added_rows=_number(summary, "added-records"),
+        added_rows=_added(summary, "added-records", "total-records"),
         total_rows=_number(summary, "total-records"),
-        added_files=_number(summary, "added-data-files"),
+        added_files=_added(summary, "added-data-files", "total-data-files"),
         total_files=_number(summary, "total-data-files"),
-        added_bytes=_number(summary, "added-files-size"),
+        added_bytes=_added(summary, "added-files-size", "total-files-size"),
         total_bytes=_number(summary, "total-files-size"),
         flink_job_id=summary.get(names.FLINK_JOB_ID_PROPERTY),
         flink_checkpoint_id=_number(summary, names.FLINK_CHECKPOINT_PROPERTY),
         maintenance=names.MAINTENANCE_PROPERTY in summary,
         metadata_location=metadata_location,
     )
+
+
+def _added(summary: Mapping[str, str], name: str, total: str) -> int | None:
+    """Return what a commit added. Iceberg leaves a 0 out, but not the total that belongs to it."""
+    added = _number(summary, name)
+    return 0 if added is None and total in summary else added
 
 
 def _number(summary: Mapping[str, str], name: str) -> int | None:

@@ -24,6 +24,7 @@ from pyiceberg.types import (
 
 from contracts import names, tables
 from contracts.errors import ConfigError
+from lake.set_aside import suffix_of_new_tables
 
 _SIMPLE: dict[str, IcebergType] = {
     "string": StringType(),
@@ -107,10 +108,17 @@ def create_tables(catalog: Catalog) -> None:
     definition says from now on. Raises ConfigError for any other difference.
     """
     catalog.create_namespace_if_not_exists(names.NAMESPACE)
+    suffix, warehouse = suffix_of_new_tables(catalog), catalog.properties.get("warehouse", "").rstrip("/")
     for table in tables.all_tables():
         schema = iceberg_schema(table)
         try:
-            catalog.create_table(table.identifier, schema, partition_spec=partition_spec(table), properties=PROPERTIES)
+            catalog.create_table(
+                table.identifier,
+                schema,
+                location=f"{warehouse}/{names.NAMESPACE}/{table.name}{suffix}" if suffix else None,
+                partition_spec=partition_spec(table),
+                properties=PROPERTIES,
+            )
         except TableAlreadyExistsError:
             existing = catalog.load_table(table.identifier)
             _evolve(existing, table, schema)

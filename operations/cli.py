@@ -229,8 +229,15 @@ def logs(
 
 
 @app.command()
-def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    keep_tables: Annotated[
+        bool,
+        typer.Option("--keep-tables", help="Keep the tables, in a namespace of their own, and begin with empty ones."),
+    ] = False,
+) -> None:
     """Remove everything the pipeline wrote: log, tables, checkpoints, history."""
+    from operations.audit import audited
     from operations.embedded.lifecycle import Pipeline
     from operations.terminal import console
 
@@ -239,10 +246,33 @@ def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] 
     if not pipeline.is_removable():
         console().print(f"There is nothing in {escape(str(root))}.")
         return
+    what = "log, checkpoint and run, and set its tables aside" if keep_tables else "table and log"
     if not yes:
-        typer.confirm(f"Remove {root} with every table and log?", abort=True)
+        typer.confirm(f"Remove {root} with every {what}?", abort=True)
+    if keep_tables:
+        with audited(pipeline.settings.paths, "reset", keep_tables=True):
+            namespace = pipeline.set_tables_aside()
+        console().print(f"The tables are kept in the namespace {namespace}; the next start makes empty ones.")
+        return
     pipeline.reset()
     console().print(f"Removed {escape(str(root))}.")
+
+
+@app.command()
+def skip(
+    position: Annotated[str, typer.Argument(help="The last record to pass over: partition/offset.")],
+    why: Annotated[str, typer.Option("--why", help="The reason, which the dead letters and the audit log keep.")],
+) -> None:
+    """Go on after a record that cannot be stored; what Kafka has of it is kept as a dead letter."""
+    from operations.audit import audited, operator
+    from operations.skipping import skip_to
+    from operations.terminal import console
+
+    settings = _settings()
+    with audited(settings.paths, "skip", position=position, why=why):
+        restarts = skip_to(settings, position, why=why, operator=operator())
+    when = "now" if restarts else "when the pipeline is next started"
+    console().print(f"lakehouse goes on after {escape(position)} {when}. See: pipeline status")
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import Any
 from contracts.errors import ConfigError
 from contracts.paths import contracts_folder
 from contracts.schema import Contract, Field, load_contract
-from streaming.checkpoints import recorded_contracts
+from streaming.checkpoints import newest_restore_point, recorded_contracts
 
 _WORDS = frozenset({"description", "title", "$comment"})
 _REMOVABLE = frozenset({"pattern", "format", "enum", "minLength", "maxLength"})
@@ -30,6 +30,12 @@ def contracts_have_grown(checkpoints: Path, job: str, fingerprint: str) -> bool:
     for former, now in zip(recorded, present, strict=True):
         _refuse_breaking(former, now)
     return any(_meaning(former) != _meaning(now) for former, now in zip(recorded, present, strict=True))
+
+
+def refuse_breaking_contracts(checkpoints: Path, job: str) -> None:
+    """Raises ConfigError for contracts that the newest state of `job` and the tables cannot follow."""
+    if point := newest_restore_point(checkpoints, job):
+        contracts_have_grown(checkpoints, job, point.fingerprint)
 
 
 def _meaning(contract: Contract) -> object:

@@ -23,6 +23,7 @@ from generator.circuit import State
 from generator.health import Reading
 from operations.embedded.supervision import ProcessState
 from operations.memory import memory_mb
+from operations.refusals import read_refusal
 from pipeline_assets.lib.flink_rest import JobFailure, JobStatus, failures, job_statuses, taskmanagers
 
 _SECONDS = 3.0
@@ -84,8 +85,8 @@ def examine(
         rest_client(addresses.flink_rest_url, timeout=_SECONDS) as flink,
         rest_client(addresses.dagster_url, timeout=_SECONDS) as dagster,
     ):
-        word = StatePaths(Path(addresses.pipeline_state)).generator_health
-        return judge(processes, flink, dagster, addresses.kafka, word, elsewhere=elsewhere, memory=memory)
+        state = Path(addresses.pipeline_state)
+        return judge(processes, flink, dagster, addresses.kafka, state, elsewhere=elsewhere, memory=memory)
 
 
 def judge(
@@ -93,15 +94,16 @@ def judge(
     flink: httpx.Client,
     dagster: httpx.Client,
     kafka: KafkaAccess,
-    word: Path,
+    state: Path,
     *,
     elsewhere: Collection[str] = (),
     memory: bool = False,
     seconds: float = _SECONDS,
 ) -> tuple[Component, ...]:
-    """`examine` through given clients; `kafka` is the broker, which has `seconds` to answer, and `word` the
-    file in which the generator tells of itself.
+    """`examine` through given clients; `kafka` is the broker, which has `seconds` to answer, and `state` the folder in
+    which the generator tells of itself, and in which it is written why a job is not started.
     """
+    word = StatePaths(state).generator_health
     up_of = {process.name: process.up_seconds for process in processes}
     with ThreadPoolExecutor(max_workers=8) as pool:
         probes: dict[str, Callable[[], Verdict]] = {
@@ -116,7 +118,7 @@ def judge(
         by_name = {process.name: process for process in processes}
         there = [name for name in names.COMPONENTS if name in by_name or name in elsewhere]
         verdicts = {name: pool.submit(probe) for name, probe in probes.items() if name in there}
-        jobs = pool.submit(_jobs, flink)
+        jobs = pool.submit(_jobs, flink, state)
         found = {name: verdict.result() for name, verdict in verdicts.items()}
         components = [
             _component(by_name[name], found.get(name), memory=memory)
@@ -207,16 +209,21 @@ def _taskmanager(flink: httpx.Client, name: str) -> Verdict:
     return Verdict(Health.HEALTHY, "registered") if there else Verdict(Health.STARTING, "not registered yet")
 
 
-def _jobs(flink: httpx.Client) -> tuple[Component, ...]:
+def _jobs(flink: httpx.Client, state: Path) -> tuple[Component, ...]:
     try:
         found = {job.name: job for job in job_statuses(flink, names.JOBS)}
     except NotRunning:
         found = {}
-    return tuple(_job(flink, name, found.get(name), datetime.now(UTC)) for name in names.JOBS)
+    return tuple(_job(flink, name, found.get(name), state, datetime.now(UTC)) for name in names.JOBS)
 
 
-def _job(flink: httpx.Client, name: str, job: JobStatus | None, now: datetime) -> Component:
+def _job(flink: httpx.Client, name: str, job: JobStatus | None, state: Path, now: datetime) -> Component:
     if job is None or job.ended:
+        if reason := read_refusal(state, name):
+            return Component(f"job {name}", Health.UNHEALTHY, f"not started: {reason}")
+        if job is not None and job.state == "FAILED" and (past := _failures(flink, job.job_id)):
+            detail = f"failed at its start: {past[0].cause}; more: pipeline logs {names.JOBMANAGER}"
+            return Component(f"job {name}", Health.UNHEALTHY, detail)
         return Component(f"job {name}", Health.STARTING, "not submitted yet")
     past = _failures(flink, job.job_id) if job.restarts or not job.running else ()
     repeated = _repeated(past, now)

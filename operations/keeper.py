@@ -23,16 +23,9 @@ from contracts.logs import configure_logs
 from contracts.rest import rest_client
 from contracts.settings import Settings, load_settings
 from operations.embedded.takeover import Orphanhood, take_over
-from operations.resume import lakehouse_restore_point
+from operations.refusals import read_refusal
 from operations.rules.switch import Switch
 from operations.topics import create_topics
-from streaming.checkpoints import (
-    RestorePoint,
-    flink_uri,
-    link_missing_files,
-    newest_restore_point,
-    remove_old_savepoints,
-)
 from streaming.deployments import Deployment
 from streaming.running_jobs import NoJobManager, RunningJob, running_jobs
 
@@ -40,6 +33,7 @@ log = structlog.get_logger()
 
 _LOOK_SECONDS = 2.0
 _GLANCE_SECONDS = 0.25
+_REFUSED_SECONDS = 15.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,7 @@ class Keeper:
     settings: Settings
     switch: Switch = field(init=False)
     client: Submission | None = field(init=False, default=None)
+    not_before: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
         flink = rest_client(self.addresses.flink_rest_url, timeout=5)
@@ -104,40 +99,29 @@ class Keeper:
     def _submit(self, alive: tuple[RunningJob, ...]) -> None:
         """Starts the client that submits what should run and does not, each job from where it stopped."""
         deployments = self.switch.lacking(alive)
-        arguments = [self._alerting(deployment) for deployment in deployments]
+        missing = [f"{names.ALERTING_JOB}@{deployment.number}" for deployment in deployments]
         if names.LAKEHOUSE_JOB not in {job.name for job in alive}:
-            point = lakehouse_restore_point(self.addresses, self.settings)
-            arguments.append(self._argument(names.LAKEHOUSE_JOB, names.LAKEHOUSE_JOB, point))
-        if arguments:
-            log.info("submitting", jobs=arguments)
-            process = subprocess.Popen([sys.executable, "-m", "streaming.submit", *arguments])
+            missing.append(names.LAKEHOUSE_JOB)
+        if missing and time.monotonic() >= self.not_before:
+            log.info("submitting", jobs=missing)
+            process = subprocess.Popen([sys.executable, "-m", "operations.submission", *missing])
             self.client = Submission(process, deployments)
 
-    def _alerting(self, deployment: Deployment) -> str:
-        point = newest_restore_point(
-            self.settings.paths.checkpoints, names.ALERTING_JOB, deployment.fingerprint or "unknown"
-        )
-        return self._argument(f"{names.ALERTING_JOB}@{deployment.number}", names.ALERTING_JOB, point)
-
-    def _argument(self, what: str, job: str, point: RestorePoint | None) -> str:
-        """Return what the client is told of a job that goes on from `point`, which is made ready for it."""
-        if point is None:
-            return what
-        if linked := link_missing_files(point):
-            log.info("files of a savepoint linked into a checkpoint that names them", job=job, files=len(linked))
-        if removed := remove_old_savepoints(self.settings.paths.checkpoints, job, point.fingerprint):
-            log.info("old savepoints removed", job=job, savepoints=[each.name for each in removed])
-        return f"{what}={flink_uri(point.path)}"
-
     def _note_end(self, client: "Submission") -> None:
-        if client.process.returncode == 0:
+        exit_code = client.process.returncode
+        if exit_code == 0:
             return
-        log.error("submission failed", exit_code=client.process.returncode)
+        log.error("submission failed", exit_code=exit_code)
+        # What refuses a job changes slowly; a part that is starting is there soon.
+        self.not_before = time.monotonic() + (_LOOK_SECONDS if exit_code == NotRunning.exit_code else _REFUSED_SECONDS)
+        reasons = {job: read_refusal(self.settings.paths.root, job) for job in names.JOBS}
+        if reasons[names.LAKEHOUSE_JOB] and not reasons[names.ALERTING_JOB]:
+            return
         for deployment in client.deployments:
             if deployment.state == "wanted" and not deployment.cold:
-                reason = f"its job could not be submitted (exit code {client.process.returncode}); see: pipeline logs"
-                self.switch.refused(deployment, f"{reason} {names.JOB_KEEPER}")
-        time.sleep(_LOOK_SECONDS)
+                reason = reasons[names.ALERTING_JOB] or f"exit code {exit_code}"
+                words = f"its job could not be submitted ({reason}); see: pipeline logs {names.JOB_KEEPER}"
+                self.switch.refused(deployment, words)
 
     def _wait(self) -> None:
         """Until the next look, which comes sooner while a rule book is to take over."""

@@ -9,14 +9,14 @@ from contracts.paths import config_folder
 from contracts.settings import Settings
 from contracts.yaml_files import read_yaml
 from generator.config import load_config
-from operations.resume import lakehouse_restore_point
+from operations.contract_changes import refuse_breaking_contracts
 from quality.settings import load_quality
 from streaming.deployments import Deployments
 from streaming.jobs.catalogue import job_plan
 
 
 def check_configuration(settings: Settings, *, generator: bool, keep_rules: bool = False) -> None:
-    """Raises ConfigError with file, line and reason for the first mistake, ComponentFailed for a job that cannot go on.
+    """Raises ConfigError with file, line and reason for the first mistake.
 
     Read are the contracts, the rules (with `keep_rules` those in force), Dagster's file, the quality checks', with
     `generator` the generator's, and the state folder's name; also the brokers' password, where they ask for one.
@@ -28,7 +28,7 @@ def check_configuration(settings: Settings, *, generator: bool, keep_rules: bool
     in_force = Deployments(settings.paths.rules).in_force() if keep_rules else None
     for name in names.JOBS:
         job_plan(name, nowhere, settings, in_force)  # reads the contracts and the rules, and writes SQL of them
-    lakehouse_restore_point(nowhere, settings)
+    refuse_breaking_contracts(settings.paths.checkpoints, names.LAKEHOUSE_JOB)
     if generator:
         load_config()
     load_quality()

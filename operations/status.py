@@ -25,6 +25,7 @@ from lake.snapshots import current_snapshot, newest_stream_commit, snapshots_aft
 from operations.commits import Patience, find_cause, judge_commits
 from operations.embedded.lifecycle import Pipeline
 from operations.health import Component, Health
+from operations.offsets import compare_offsets
 from pipeline_assets.lib.commit_latency import commit_delays
 from pipeline_assets.lib.kafka_offsets import offsets_at, topic_offsets
 
@@ -139,7 +140,9 @@ def take_status(pipeline: Pipeline) -> Status:
     now = datetime.now(UTC)
     lake = take_lake_status(addresses, now=now)
     if lake:
-        components = (*components, _commits(pipeline, addresses, components, now))
+        with open_catalog(addresses) as catalog:
+            offsets = compare_offsets(catalog, addresses, pipeline.settings.paths)
+        components = (*components, _commits(pipeline, addresses, components, now), offsets)
     return Status(
         healthy=all(component.health is Health.HEALTHY for component in components),
         addresses=addresses,

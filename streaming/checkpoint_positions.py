@@ -6,9 +6,14 @@ Kafka's consumer group does not tell it. Flink commits offsets after a checkpoin
 
 import re
 import struct
+from pathlib import Path
+
+import structlog
 
 from contracts.errors import ComponentFailed
-from streaming.checkpoints import RestorePoint
+from streaming.checkpoints import RestorePoint, restore_points
+
+log = structlog.get_logger()
 
 # `KafkaPartitionSplitSerializer` of flink-connector-kafka 4: topic (two bytes of length, then its text), partition
 # (int), next offset (long), and the offset to stop at (long), which for an endless source is Long.MIN_VALUE.
@@ -33,3 +38,17 @@ def positions_in(point: RestorePoint, topic: str) -> dict[int, int]:
         )
     # Below 0 are words of Flink's, such as "the earliest": nothing was read.
     return {partition: offset for partition, offset in found if offset >= 0}
+
+
+def newest_readable(
+    checkpoints: Path, job: str, fingerprint: str, topic: str
+) -> tuple[RestorePoint, dict[int, int]] | None:
+    """Return the newest checkpoint or savepoint of `job` that tells how far it has read `topic`, and what it tells."""
+    for point in restore_points(checkpoints, job, fingerprint):
+        try:
+            return point, positions_in(point, topic)
+        except ComponentFailed as damage:
+            log.warning("a checkpoint is passed over", path=str(point.path), reason=str(damage))
+        except FileNotFoundError:
+            continue  # Flink has removed it meanwhile
+    return None

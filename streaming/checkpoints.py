@@ -89,7 +89,12 @@ def savepoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
 
 
 def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") -> RestorePoint | None:
-    """The newest one of `job`, of the plan with that fingerprint or of any; None where it never completed one.
+    """The newest one of `job`, of the plan with that fingerprint or of any; None where it never completed one."""
+    return next(iter(restore_points(checkpoints, job, fingerprint)), None)
+
+
+def restore_points(checkpoints: Path, job: str, fingerprint: str = "*") -> tuple[RestorePoint, ...]:
+    """Return all of `job`, of the plan with that fingerprint or of any, the newest first.
 
     Flink writes `_metadata` last, so a checkpoint that was cut short has none.
     """
@@ -99,7 +104,7 @@ def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") ->
         for pattern in ("*/chk-*/_metadata", f"{_SAVEPOINTS}/savepoint-*/_metadata")
         for metadata in plan.glob(pattern)
     ]
-    return max(points, key=lambda point: point.written_at, default=None)
+    return tuple(sorted(points, key=lambda point: point.written_at, reverse=True))
 
 
 def record_contracts(checkpoints: Path, job: str, fingerprint: str) -> None:

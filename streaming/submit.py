@@ -1,15 +1,8 @@
-"""Submits jobs to a running Flink cluster: `python -m streaming.submit alerting@3 lakehouse=<checkpoint>`.
+"""Submits a job to a running Flink cluster, from a checkpoint, a savepoint or without state."""
 
-One client for all jobs named, since most of a submission is starting its JVM. `alerting@3` runs the rules of deployment
-3; a job named with a checkpoint or savepoint goes on from it.
-"""
-
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
-import structlog
 import tenacity
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -22,16 +15,10 @@ from pyflink.util.exceptions import TableException
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import ComponentFailed
-from contracts.logs import configure_logs
 from contracts.rest import rest_client
-from contracts.settings import load_settings
 from streaming.checkpoints import checkpoint_folder, claim_mode, flink_uri, record_contracts
-from streaming.deployments import Deployments
-from streaming.jobs.catalogue import job_plan
 from streaming.jobs.plan import FINGERPRINT, JobPlan, Once
 from streaming.running_jobs import await_listed, ended_jobs, running_jobs, submission_id
-
-log = structlog.get_logger()
 
 # Flink's name of the group that all tasks are in which name none.
 _EVERY_TASK = "default"
@@ -158,25 +145,3 @@ def _compute_once(environment: StreamTableEnvironment, once: Once) -> None:
     )
     schema = Schema.new_builder().column_by_expression("arrived", "PROCTIME()").build()
     environment._j_tenv.createTemporaryView(once.name, stream, schema._j_schema)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """The command line: each argument is a job's name, name@deployment, or one of both with =checkpoint."""
-    configure_logs("jobs")
-    addresses, settings = Addresses.from_environment(), load_settings()
-    checkpoints, dedicated = settings.paths.checkpoints, settings.flink.dedicated_taskmanagers
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    for argument in arguments:
-        what, _, restore = argument.partition("=")
-        name, _, number = what.partition("@")
-        deployment = Deployments(settings.paths.rules).get(int(number)) if number else None
-        job = job_plan(name, addresses, settings, deployment)
-        job_id = submit(
-            job, addresses, checkpoints, restore=restore or None, beside=deployment is not None, dedicated=dedicated
-        )
-        event = "job submitted" if job_id else "job already runs"
-        log.info(event, job=what, job_id=job_id, restored_from=restore or None, fingerprint=job.fingerprint)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

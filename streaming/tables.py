@@ -72,7 +72,7 @@ def _properties(kafka: KafkaAccess) -> dict[str, str]:
 
 
 def _source_options(
-    *, topic: str, kafka: KafkaAccess, group: str, starts: Mapping[int, int], in_batches: bool
+    *, topic: str, kafka: KafkaAccess, group: str, starts: Mapping[int, int], stored: bool
 ) -> dict[str, str]:
     positions = ";".join(f"partition:{partition},offset:{offset}" for partition, offset in sorted(starts.items()))
     return {
@@ -81,14 +81,17 @@ def _source_options(
         **_properties(kafka),
         "properties.group.id": group,
         # A restored job goes on from its checkpoint. One without goes on from `starts`, by partition, or from the
-        # offsets it last committed to the group, and the first one ever begins at the beginning.
+        # offsets of the group. What is to be stored has those set before it begins (`operations/submission.py`), and
+        # stops at an offset that Kafka does not have: the first record would store again what is stored. Alerts go on.
         "scan.startup.mode": "specific-offsets" if starts else "group-offsets",
         **({"scan.startup.specific-offsets": positions} if starts else {}),
-        "properties.auto.offset.reset": "earliest",
+        "properties.auto.offset.reset": "none" if stored else "earliest",
+        # No record of a transaction that was given up, or that is still open.
+        "properties.isolation.level": "read_committed",
         # A topic may be given more partitions while the job runs.
         "scan.topic-partition-discovery.interval": "60 s",
-        "properties.fetch.max.wait.ms": str(BATCH_MS) if in_batches else "100",
-        **({"properties.fetch.min.bytes": str(_BATCH_BYTES)} if in_batches else {}),
+        "properties.fetch.max.wait.ms": str(BATCH_MS) if stored else "100",
+        **({"properties.fetch.min.bytes": str(_BATCH_BYTES)} if stored else {}),
     }
 
 
@@ -127,7 +130,7 @@ def raw_source(addresses: Addresses, *, group: str, starts: Mapping[int, int] = 
 
     To be `stored`, it is read in batches, and with the records' headers.
     """
-    kafka = _source_options(topic=names.RAW_TOPIC, kafka=addresses.kafka, group=group, starts=starts, in_batches=stored)
+    kafka = _source_options(topic=names.RAW_TOPIC, kafka=addresses.kafka, group=group, starts=starts, stored=stored)
     headers = ",\n  headers MAP<STRING, BYTES> METADATA VIRTUAL" if stored else ""
     return f"""CREATE TEMPORARY TABLE {RAW} (
   payload STRING,
@@ -235,9 +238,7 @@ def alert_sink(addresses: Addresses) -> str:
 
 def alert_source(addresses: Addresses, *, group: str) -> str:
     """The alerts topic, for storing."""
-    kafka = _source_options(
-        topic=names.ALERT_TOPIC, kafka=addresses.kafka, group=group, starts=NOWHERE, in_batches=True
-    )
+    kafka = _source_options(topic=names.ALERT_TOPIC, kafka=addresses.kafka, group=group, starts=NOWHERE, stored=True)
     columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
     return (
         f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n{columns},\n{_POSITION},\n  arrived AS PROCTIME()\n) "

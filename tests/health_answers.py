@@ -33,13 +33,13 @@ class World:
     flink: dict[str, Any] | None = field(default_factory=dict)
     dagster: dict[str, Any] | None = field(default_factory=dict)
 
-    word: Path = Path("/nowhere/health.json")
+    state: Path = Path("/nowhere")
 
     def judge(
         self, *processes: ProcessState, kafka: str = NOBODY, elsewhere: Collection[str] = ()
     ) -> dict[str, Component]:
         with self._client(self.flink) as flink, self._client(self.dagster, self._graphql) as dagster:
-            found = judge(processes, flink, dagster, KafkaAccess(kafka), self.word, elsewhere=elsewhere, seconds=0.2)
+            found = judge(processes, flink, dagster, KafkaAccess(kafka), self.state, elsewhere=elsewhere, seconds=0.2)
             return {component.name: component for component in found}
 
     @staticmethod

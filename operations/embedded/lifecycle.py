@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from operations.health import Component, Health, examine
 from operations.jars import fetch_all
 from operations.ports import choose_ports
 from operations.preflight import check_configuration
+from operations.refusals import clear_refusals, read_refusal
 from operations.rules.switch import want_what_is_configured
 
 _LOOK_SECONDS = 1.0
@@ -35,6 +36,8 @@ _LOOK_SECONDS = 1.0
 _SAVEPOINT_SECONDS = 4.5
 _PROCESS_SECONDS = 7.5
 _DOWN_SECONDS = 14.0
+# Of the folders in the state folder, what stays when the tables are set aside.
+_KEPT = ("lake", "run", "logs")
 # These write and read nothing of the stream: they are asked to end while the jobs write their savepoints.
 _CONTROL_PLANE = (names.DAEMON, names.WEBSERVER, names.CODE_SERVER)
 
@@ -47,6 +50,14 @@ class Running:
 
     addresses: Addresses
     was_running: bool
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    try:
+        for path in paths:
+            shutil.rmtree(path)
+    except OSError as error:
+        raise PipelineError(f"not everything could be removed: {error}. Remove the rest by hand") from error
 
 
 def _dead_supervisor(orphans: int) -> Component:
@@ -101,11 +112,14 @@ class Pipeline:
             if self.is_running():
                 self._start_given_up()
                 return Running(self.addresses(), was_running=True)
+            if self._setting_aside.exists():
+                raise PipelineError("setting the tables aside was interrupted. Finish it: pipeline reset --keep-tables")
             if self.supervisor.leftovers():
                 self.supervisor.stop(seconds=_PROCESS_SECONDS)
             stack = Stack(self.settings, choose_ports(self.settings), new_session(datetime.now(UTC)), generator)
             stack.prepare()
             stack.addresses.write()
+            clear_refusals(self.settings.paths, *names.JOBS)
             want_what_is_configured(self.settings, stack.addresses, keep_rules=keep_rules)
             self.started = True
             try:
@@ -118,7 +132,8 @@ class Pipeline:
     def await_healthy(self, watch: Watcher) -> None:
         """Returns when everything is healthy, `watch` having seen every look. Starts the generator once the jobs run.
 
-        Raises ComponentFailed, naming what is missing, after `ready_seconds`; NotRunning where somebody ends it.
+        Raises ComponentFailed, naming what is missing, after `ready_seconds`, and at once for a job that is refused;
+        NotRunning where somebody ends it.
         """
         deadline = time.monotonic() + self.settings.ready_seconds
         while True:
@@ -127,6 +142,11 @@ class Pipeline:
             unhealthy = [component for component in components if component.health is not Health.HEALTHY]
             if not unhealthy:
                 return
+            for job in names.JOBS:
+                if reason := read_refusal(self.settings.paths.root, job):
+                    raise ComponentFailed(
+                        f"the job {job} is not started: {reason}. What else runs is left running; end it: pipeline down"
+                    )
             if {component.name for component in unhealthy} <= {names.GENERATOR, *_CONTROL_PLANE}:
                 self._start_generator()
             if time.monotonic() > deadline:
@@ -214,10 +234,35 @@ class Pipeline:
             return
         with self._alone():
             self.is_removable()
-            try:
-                shutil.rmtree(self.settings.paths.root)
-            except OSError as error:
-                raise PipelineError(f"not everything could be removed: {error}. Remove the rest by hand") from error
+            _remove((self.settings.paths.root,))
+
+    def set_tables_aside(self) -> str:
+        """Begins with an empty log and empty tables, and keeps those that are there; the namespace they have now.
+
+        Interrupted, it is to be done again: until then nothing can be started. Raises PipelineError as `is_removable`
+        does, and where there is nothing to keep.
+        """
+        # These take a second, which no other command has.
+        from lake.catalog import open_catalog
+        from lake.set_aside import set_aside
+
+        if not self.is_removable():
+            raise PipelineError(f"there is nothing in {self.settings.paths.root}")
+        with self._alone():
+            self.is_removable()
+            begun = self._setting_aside
+            if not begun.exists():
+                begun.write_text(f"{datetime.now(UTC):%Y%m%dt%H%M%Sz}", encoding="ascii")
+            with open_catalog(self.settings.addresses(kafka_port=1, flink_rest_port=1, dagster_port=1)) as catalog:
+                namespace = set_aside(catalog, begun.read_text(encoding="ascii"))
+            _remove(child for child in self.settings.paths.root.iterdir() if child.name not in _KEPT)
+            self.settings.paths.settled_offsets.unlink(missing_ok=True)
+            begun.unlink()
+            return namespace
+
+    @property
+    def _setting_aside(self) -> Path:
+        return self.settings.paths.run / "setting-aside"
 
     def _is_state_folder(self) -> bool:
         return self._lock.is_file() or self.settings.paths.addresses.is_file()

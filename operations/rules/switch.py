@@ -22,9 +22,10 @@ from contracts.settings import Settings
 from operations.flink_jobs import cancel_job, stop_jobs
 from operations.rules.beginnings import beginning_at, beginning_at_the_end
 from operations.rules.changes import changes_between
+from pipeline_assets.lib.kafka_offsets import committed_offsets
 from streaming import tables
-from streaming.checkpoint_positions import positions_in
-from streaming.checkpoints import checkpoint_folder, newest_restore_point
+from streaming.checkpoint_positions import newest_readable
+from streaming.checkpoints import checkpoint_folder
 from streaming.deployments import Begin, Deployment, Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.rules.book import load_rules, rules_text
@@ -53,7 +54,10 @@ class Switch:
         there = {job.fingerprint for job in alive if job.name == names.ALERTING_JOB}
         due = []
         if current and current.fingerprint not in there and not (wanted and wanted.cold):
-            due.append(current)
+            if self._has_lost_its_state(current):
+                wanted = self._want_again(current)
+            else:
+                due.append(current)
         if wanted and wanted.fingerprint not in there:
             due.append(self._begin(wanted, of=current))
         return tuple(due)
@@ -74,12 +78,36 @@ class Switch:
         return wanted if wanted.fingerprint == fingerprint else self._save(wanted, fingerprint)
 
     def _stopped_at(self, deployment: Deployment) -> Mapping[int, int]:
-        """Return by partition how far its job has judged, as its newest checkpoint or savepoint tells."""
-        fingerprint = deployment.fingerprint or "unknown"
-        point = newest_restore_point(self.settings.paths.checkpoints, names.ALERTING_JOB, fingerprint)
-        if point is not None:
-            return positions_in(point, names.RAW_TOPIC)
-        return deployment.begin.judge_from if deployment.begin else {}
+        """Return by partition how far its job has judged, as its newest checkpoint or savepoint tells.
+
+        If there is none, as Kafka's consumer group tells, which may lag behind: some records are judged again, and
+        their alerts have the ids they had. Raises NotRunning without Kafka.
+        """
+        if found := self._state_of(deployment):
+            return found
+        begin = deployment.begin.judge_from if deployment.begin else {}
+        group = committed_offsets(self.addresses.kafka, names.ALERTING_JOB, names.RAW_TOPIC)
+        return {part: max(begin.get(part, 0), group.get(part, 0)) for part in begin.keys() | group.keys()}
+
+    def _state_of(self, deployment: Deployment) -> Mapping[int, int] | None:
+        checkpoints, fingerprint = self.settings.paths.checkpoints, deployment.fingerprint or "unknown"
+        found = newest_readable(checkpoints, names.ALERTING_JOB, fingerprint, names.RAW_TOPIC)
+        return found[1] if found else None
+
+    def _has_lost_its_state(self, deployment: Deployment) -> bool:
+        """Whether its job has completed a checkpoint, and none is there any more that could be read."""
+        if self._state_of(deployment) is not None:
+            return False
+        begin = deployment.begin.judge_from if deployment.begin else {}
+        return any(offset > begin.get(part, 0) for part, offset in self._stopped_at(deployment).items())
+
+    def _want_again(self, deployment: Deployment) -> Deployment:
+        """The same rules once more, beginning where their job stopped, with windows warmed from the log."""
+        folder = self.deployments.folder(deployment)
+        log.error("the state of alerting is lost; its windows are warmed from the log", deployment=deployment.number)
+        return self.deployments.want(
+            load_rules(folder), rules_text(folder), reason="its checkpoints were lost", cold=True
+        )
 
     def _fingerprint(self, deployment: Deployment) -> str:
         plan = job_plan(names.ALERTING_JOB, self.addresses, self.settings, deployment)

@@ -1,10 +1,12 @@
 """Asks a Kafka broker how far each partition of a topic reaches. No Dagster here."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from contracts.errors import NotRunning
 from contracts.kafka_access import KafkaAccess
@@ -25,6 +27,11 @@ class TopicOffsets:
 
     topic: str
     partitions: tuple[PartitionOffsets, ...]
+
+    @property
+    def earliest(self) -> dict[int, int]:
+        """Return the oldest retained offset by partition."""
+        return {part.partition: part.earliest for part in self.partitions}
 
     @property
     def written(self) -> int:
@@ -109,3 +116,71 @@ def committed_offsets(kafka: KafkaAccess, group: str, topic: str, *, timeout: fl
         raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
+
+
+def topic_ids(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5.0) -> dict[str, str]:
+    """By name, the ids (base64) that the broker gave to those of `topics` that exist; `timeout` is in seconds.
+
+    Raises NotRunning where the broker does not answer in time.
+    """
+    admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
+    found = {}
+    for topic, future in admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout).items():
+        try:
+            found[topic] = str(future.result().topic_id)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
+    return found
+
+
+def set_group_offsets(
+    kafka: KafkaAccess, group: str, offsets: Mapping[str, Mapping[int, int]], *, timeout: float = 10.0
+) -> None:
+    """Has the consumer group `group` read from `offsets` (by topic and partition) on. No member of it may be running.
+
+    Raises NotRunning where the broker does not answer or refuses.
+    """
+    places = [TopicPartition(topic, part, at) for topic, parts in offsets.items() for part, at in parts.items()]
+    settings = {**kafka.librdkafka(), "group.id": group, "enable.auto.commit": False, "log_level": 0}
+    consumer = Consumer({**settings, "socket.timeout.ms": int(timeout * 1000)})
+    try:
+        if places:
+            consumer.commit(offsets=places, asynchronous=False)
+    except KafkaException as error:
+        raise NotRunning(f"Kafka at {kafka} does not take the offsets of {group}: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+
+
+def recorded_offsets(
+    kafka: KafkaAccess, topic: str, partition: int, begin: int, end: int, *, timeout: float = 10.0
+) -> frozenset[int] | None:
+    """Return the offsets from `begin` to before `end` at which a committed record stands; None if Kafka deleted some.
+
+    Raises NotRunning if the broker does not answer, or has not sent all of them after `timeout` seconds.
+    """
+    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
+    consumer = Consumer({**settings, "isolation.level": "read_committed", "enable.partition.eof": True})
+    found: set[int] = set()
+    deadline = time.monotonic() + timeout
+    try:
+        earliest, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
+        if begin < earliest:
+            return None
+        consumer.assign([TopicPartition(topic, partition, begin)])
+        while time.monotonic() < deadline:
+            for message in consumer.consume(10_000, timeout=0.5):
+                offset = message.offset()
+                if (problem := message.error()) and problem.code() == KafkaError._PARTITION_EOF:
+                    return frozenset(found)
+                if problem:
+                    raise KafkaException(problem)
+                if offset is None or offset >= end:
+                    return frozenset(found)
+                found.add(offset)
+    except KafkaException as error:
+        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    raise NotRunning(f"Kafka at {kafka} has not sent the records {partition}/{begin} to {end} after {timeout:.0f} s")

@@ -35,6 +35,7 @@ CREATE TEMPORARY TABLE raw_transactions (
   'properties.group.id' = 'alerting',
   'scan.startup.mode' = 'group-offsets',
   'properties.auto.offset.reset' = 'earliest',
+  'properties.isolation.level' = 'read_committed',
   'scan.topic-partition-discovery.interval' = '60 s',
   'properties.fetch.max.wait.ms' = '100',
   'format' = 'raw'

@@ -36,6 +36,7 @@ CREATE TEMPORARY TABLE raw_transactions (
   'scan.startup.mode' = 'specific-offsets',
   'scan.startup.specific-offsets' = 'partition:0,offset:100;partition:1,offset:200',
   'properties.auto.offset.reset' = 'earliest',
+  'properties.isolation.level' = 'read_committed',
   'scan.topic-partition-discovery.interval' = '60 s',
   'properties.fetch.max.wait.ms' = '100',
   'format' = 'raw'

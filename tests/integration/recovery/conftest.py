@@ -124,16 +124,20 @@ class Patient:
     def await_commit(self, *, seconds: float = RECOVERY_SECONDS) -> None:
         """Returns when `transactions` has a snapshot of a checkpoint that is not complete yet."""
         complete = max(
-            int(found.parent.name.removeprefix("chk-"))
-            for found in (self.paths.checkpoints / names.LAKEHOUSE_JOB).glob("*/*/chk-*/_metadata")
-        )
+            (self.paths.checkpoints / names.LAKEHOUSE_JOB).glob("*/*/chk-*/_metadata"),
+            key=lambda metadata: metadata.stat().st_mtime,
+        ).parent
+        job, number = complete.parent.name, int(complete.name.removeprefix("chk-"))
 
         def committed() -> bool:
             with open_catalog(self.addresses) as catalog:
                 newest = current_snapshot(catalog.load_table(f"{names.NAMESPACE}.{names.TRANSACTIONS}"))
-            return newest is not None and (newest.flink_checkpoint_id or 0) > complete
+            if newest is None or newest.flink_checkpoint_id is None:
+                return False
+            # A job that goes on without state counts from 1 again.
+            return newest.flink_job_id != job or newest.flink_checkpoint_id > number
 
-        accounting.eventually(committed, f"no commit of a checkpoint after {complete}", seconds=seconds)
+        accounting.eventually(committed, f"no commit of a checkpoint after {complete.name}", seconds=seconds)
 
     def await_rows_sent_after(self, moment: datetime, *, seconds: float = RECOVERY_SECONDS) -> None:
         """Returns when a transaction sent after `moment` can be queried."""

@@ -11,8 +11,10 @@ import pytest
 from confluent_kafka import Producer
 
 from contracts import names
+from contracts.paths import StatePaths
 from generator.health import Reading
 from operations.health import Component, Health
+from operations.refusals import clear_refusals, write_refusal
 from tests.health_answers import ALL, JOB, World, dagster, flink, process, verdict
 
 
@@ -56,7 +58,7 @@ def test_judge_what_runs_elsewhere_is_asked_in_its_place(kafka: Callable[..., st
 
 
 def test_judge_generator_elsewhere_is_known_by_its_word_alone(tmp_path: Path) -> None:
-    world = World(word=tmp_path / "health.json")
+    world = World(state=tmp_path)
     (generator, *_) = world.judge(elsewhere={names.GENERATOR}).values()
     assert (generator.health, generator.pid) == (Health.STARTING, None)
 
@@ -88,12 +90,12 @@ def test_judge_still_starting_after_the_grace_period_is_unhealthy_jobs_by_their_
 @pytest.mark.parametrize(
     ("state", "complaint", "expected"),
     [
-        ("STARTING", "", (Health.STARTING, "nothing in /nowhere/health.json yet")),
+        ("STARTING", "", (Health.STARTING, "nothing in /nowhere/generator/health.json yet")),
         ("STOPPED", "", (Health.STARTING, "not started yet")),
         ("BACKOFF", "no such file", (Health.UNHEALTHY, "backoff: no such file; see: pipeline logs generator")),
         ("FATAL", "", (Health.UNHEALTHY, "fatal; see: pipeline logs generator")),
         ("EXITED", "", (Health.UNHEALTHY, "exited; see: pipeline logs generator")),
-        ("RUNNING", "", (Health.STARTING, "nothing in /nowhere/health.json yet")),
+        ("RUNNING", "", (Health.STARTING, "nothing in /nowhere/generator/health.json yet")),
     ],
 )
 def test_judge_process_that_says_nothing_is_what_its_supervisor_says(
@@ -149,10 +151,11 @@ WORD = Reading(
 def test_judge_generator_is_what_its_file_says(
     tmp_path: Path, word: Reading, age: float, up_seconds: int, expected: tuple[Health, str]
 ) -> None:
-    now, path = datetime.now(UTC), tmp_path / "health.json"
+    now, path = datetime.now(UTC), StatePaths(tmp_path).generator_health
+    path.parent.mkdir()
     at, since = (now - timedelta(seconds=seconds) for seconds in (age, age + 30))
     path.write_text(json.dumps(asdict(replace(word, at=at.isoformat(), since=since.isoformat()))))
-    found = World(word=path).judge(process(names.GENERATOR, up_seconds=up_seconds))
+    found = World(state=tmp_path).judge(process(names.GENERATOR, up_seconds=up_seconds))
     health, detail = expected
     assert verdict(found[names.GENERATOR]) == (health, detail.format(path=path))
 
@@ -263,3 +266,12 @@ def test_judge_strange_answer_of_dagster_is_no_crash(answer: httpx.Response) -> 
     found = World(flink(), strange).judge(process(names.CODE_SERVER), process(names.DAEMON), process(names.WEBSERVER))
     named = {found[name].health for name in (names.CODE_SERVER, names.DAEMON, names.WEBSERVER)}
     assert named == {Health.STARTING}
+
+
+def test_judge_job_that_is_refused_tells_why_and_is_unhealthy_at_once(tmp_path: Path) -> None:
+    write_refusal(StatePaths(tmp_path), names.LAKEHOUSE_JOB, "the topic was made again")
+    found = World(flink(JOB), state=tmp_path).judge(process(names.JOB_KEEPER, up_seconds=1))
+    assert verdict(found["job lakehouse"]) == (Health.UNHEALTHY, "not started: the topic was made again")
+    clear_refusals(StatePaths(tmp_path), *names.JOBS)
+    found = World(flink(JOB), state=tmp_path).judge(process(names.JOB_KEEPER, up_seconds=1))
+    assert verdict(found["job lakehouse"]) == (Health.STARTING, "not submitted yet")

@@ -22,9 +22,11 @@ def test_topic_config_dead_letters_have_room_for_every_raw_record_as_base64() ->
     assert DEAD_LETTER_PAYLOAD_CHARACTERS + 64 * 1024 < DEAD_LETTER_TOPIC_BYTES
 
 
-def test_topic_config_retention_is_the_settings() -> None:
+def test_topic_config_retention_is_the_settings_and_counted_by_the_brokers_clock() -> None:
     config = topic_config(names.ALERT_TOPIC, Kafka(retention_hours=2, retention_mb=16))
-    assert config == {"retention.ms": "7200000", "retention.bytes": "16777216"}
+    assert config == {
+        "message.timestamp.type": "LogAppendTime", "retention.ms": "7200000", "retention.bytes": "16777216",
+    }  # fmt: skip
 
 
 def test_broker_takes_what_its_largest_topic_takes(tmp_path: Path) -> None:

@@ -85,6 +85,14 @@ def flink() -> Flink:
     return Flink()
 
 
+@pytest.fixture(autouse=True)
+def group(monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
+    """The offsets of Kafka's consumer group."""
+    offsets: dict[int, int] = {}
+    monkeypatch.setattr("operations.rules.switch.committed_offsets", lambda kafka, group, topic: offsets)
+    return offsets
+
+
 @pytest.fixture
 def switch(settings: Settings, addresses: Addresses, flink: Flink) -> Switch:
     return Switch(addresses, settings, flink.client())
@@ -172,10 +180,31 @@ def test_advance_restored_job_that_has_read_nothing_since_shows_its_position_by_
     first = in_force(switch, flink)
     wanted(switch, flink)
     folder = checkpoint_folder(switch.settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
-    write_metadata(folder / "job" / "chk-4", {0: read})
+    write_metadata(folder / "job" / "chk-4", {names.RAW_TOPIC: {0: read}})
     flink.read = {"new": {0: 100}, "old": {}}
     switch.advance(running_jobs(switch.flink))
     assert flink.stopped == stopped
+
+
+@pytest.mark.parametrize("metadata", [None, b"", b"what is left of one"])
+def test_lacking_job_whose_state_is_lost_is_wanted_again_from_where_it_stopped(
+    switch: Switch, flink: Flink, group: dict[int, int], monkeypatch: pytest.MonkeyPatch, metadata: bytes | None
+) -> None:
+    first = in_force(switch, flink)
+    group |= {0: 1200, 1: 900}
+    if metadata is not None:
+        folder = checkpoint_folder(switch.settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
+        (write_metadata(folder / "job" / "chk-4", {}) / "_metadata").write_bytes(metadata)
+    monkeypatch.setattr(
+        "operations.rules.switch.beginning_at", lambda kafka, judge_from, memory: Begin(judge_from=dict(judge_from))
+    )
+    (again,) = switch.lacking(())
+    assert (again.number, again.cold, again.reason) == (2, True, "its checkpoints were lost")
+    assert again.begin == Begin(judge_from={0: 1200, 1: 900})
+    assert again.rules == first.rules
+    flink.fingerprints = {"new": again.fingerprint or ""}
+    switch.advance(running_jobs(switch.flink))
+    assert [deployment.state for deployment in switch.deployments.all()] == ["ended", "in force"]
 
 
 def test_lacking_job_lost_while_another_takes_over_both_are_due(switch: Switch, flink: Flink) -> None:
@@ -236,16 +265,18 @@ def test_want_what_is_configured_changed_rules_wait_for_kafka(
         switch.lacking(())
 
 
-@pytest.mark.parametrize("ended", ["with a savepoint", "before its first checkpoint"])
+@pytest.mark.parametrize("ended", ["with a savepoint", "before its first checkpoint", "and lost its state"])
 def test_lacking_changed_rules_begin_where_the_state_of_the_former_job_ends(
-    switch: Switch, flink: Flink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str
+    switch: Switch, flink: Flink, group: dict[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: str
 ) -> None:
     """Kafka's consumer group lags behind it, and would have records judged twice."""
     first = in_force(switch, flink)
     first = switch.deployments.save(first.model_copy(update={"begin": Begin(judge_from={0: 7})}))
     if ended == "with a savepoint":
         folder = savepoint_folder(switch.settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
-        write_metadata(folder / "savepoint-1", {0: 1200, 1: 900})
+        write_metadata(folder / "savepoint-1", {names.RAW_TOPIC: {0: 1200, 1: 900}})
+    if ended != "before its first checkpoint":
+        group |= {0: 1100, 1: 900}
     asked = []
 
     def beginning_at(kafka: KafkaAccess, judge_from: Mapping[int, int], memory_seconds: int) -> Begin:
@@ -256,7 +287,8 @@ def test_lacking_changed_rules_begin_where_the_state_of_the_former_job_ends(
     _changed_rules_are_wanted(switch, monkeypatch, tmp_path)
     (due,) = switch.lacking(())
     assert due.begin is not None
-    assert due.begin.judge_from == ({0: 1200, 1: 900} if ended == "with a savepoint" else {0: 7})
+    expected = {"with a savepoint": {0: 1200, 1: 900}, "and lost its state": {0: 1100, 1: 900}}
+    assert due.begin.judge_from == expected.get(ended, {0: 7})
     assert [seconds for _, seconds in asked] == [60]
 
 
