@@ -62,9 +62,7 @@ def _position(topic: str) -> tuple[Column, ...]:
         Column("kafka_topic", "string", False, "Kafka topic of the record.", f"{topic}#topic"),
         Column("kafka_partition", "int", False, "Kafka partition of the record.", f"{topic}#partition"),
         Column("kafka_offset", "long", False, "Kafka offset of the record in its partition.", f"{topic}#offset"),
-        Column(
-            "kafka_timestamp", "timestamptz", False, "When the producer sent the record, UTC.", f"{topic}#timestamp"
-        ),
+        Column("kafka_timestamp", "timestamptz", False, "When the broker took the record, UTC.", f"{topic}#timestamp"),
     )
 
 

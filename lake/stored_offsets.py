@@ -19,7 +19,7 @@ from lake.sql import quote
 # In which tables the records of a topic are stored, and the columns of their partition and offset.
 _HOLDS: Mapping[str, tuple[tables.Table, ...]] = {
     names.RAW_TOPIC: (tables.transactions(), tables.dead_letters()),
-    names.ALERT_TOPIC: (tables.alerts(),),
+    names.ALERT_TOPIC: (tables.alerts(), tables.dead_letters()),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from contracts.errors import ConfigError
 from contracts.paths import contracts_folder
 from contracts.schema import Contract, Field, load_contract
-from streaming.checkpoints import newest_restore_point, recorded_contracts
+from streaming.checkpoints import code_hash, newest_restore_point, recorded_contracts
 
 _WORDS = frozenset({"description", "title", "$comment"})
 _REMOVABLE = frozenset({"pattern", "format", "enum", "minLength", "maxLength"})
@@ -20,16 +20,18 @@ _REMOVABLE = frozenset({"pattern", "format", "enum", "minLength", "maxLength"})
 def contracts_have_grown(checkpoints: Path, job: str, fingerprint: str) -> bool:
     """Whether the contracts differ from those that the plan with `fingerprint` was made of, and its state fits still.
 
-    False where they are the same, or were not recorded: then something else has changed. Raises ConfigError, naming
-    the field and both its rules, for a change that the state and the tables cannot follow.
+    False where they are the same, or were not recorded, or where the code that makes plans is another: then something
+    else has changed. Raises ConfigError, naming the field and both its rules, for a change that the state and the
+    tables cannot follow.
     """
     recorded = recorded_contracts(checkpoints, job, fingerprint)
     if recorded is None:
         return False
-    present = [load_contract(former.name) for former in recorded]
-    for former, now in zip(recorded, present, strict=True):
+    present = [load_contract(former.name) for former in recorded.contracts]
+    for former, now in zip(recorded.contracts, present, strict=True):
         _refuse_breaking(former, now)
-    return any(_meaning(former) != _meaning(now) for former, now in zip(recorded, present, strict=True))
+    grown = any(_meaning(former) != _meaning(now) for former, now in zip(recorded.contracts, present, strict=True))
+    return grown and recorded.code == code_hash()
 
 
 def refuse_breaking_contracts(checkpoints: Path, job: str) -> None:

@@ -11,6 +11,7 @@ from contracts.settings import Settings
 from operations.flink_jobs import cancel_job
 from operations.resume import TOPICS
 from operations.skips import add_skip
+from pipeline_assets.lib.kafka_offsets import topic_offsets
 from streaming.running_jobs import running_jobs
 
 
@@ -18,7 +19,7 @@ def skip_to(settings: Settings, position: str, *, why: str, operator: str) -> bo
     """Pass over every record up to `position` that is not stored; tell whether a running job was ended for it.
 
     The job keeper submits it again, without its state and from what the tables hold. Raises PipelineError for what is
-    no position of a topic that is stored, or for an empty reason.
+    no position of a record in a topic that is stored, or for an empty reason; NotRunning without the broker.
     """
     try:
         place = Position.parse(position)
@@ -28,9 +29,13 @@ def skip_to(settings: Settings, position: str, *, why: str, operator: str) -> bo
         raise PipelineError(f"{place.topic} is not stored; there are {', '.join(TOPICS)}")
     if not why.strip():
         raise PipelineError("a reason is needed: --why")
+    addresses = Addresses.read(settings.paths.root)
+    (topic,) = topic_offsets(addresses.kafka, (place.topic,))
+    if place.offset >= topic.ends.get(place.partition, 0):
+        raise PipelineError(f"there is no record at {place} yet; the topic ends at {topic.ends}")
     add_skip(settings.paths.skips, place, why=why, operator=operator)
     try:
-        with rest_client(Addresses.read(settings.paths.root).flink_rest_url, timeout=5) as flink:
+        with rest_client(addresses.flink_rest_url, timeout=5) as flink:
             jobs = [job for job in running_jobs(flink) if job.name == names.LAKEHOUSE_JOB]
             for job in jobs:
                 cancel_job(flink, job.job_id)

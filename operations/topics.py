@@ -48,26 +48,31 @@ def create_topics(kafka: KafkaAccess, settings: Kafka, *, timeout: float = 30) -
                 raise
 
 
+def date_by(admin: AdminClient, topic: str, clock: str, *, timeout: float = 10) -> None:
+    """Have the records of `topic` dated by `clock` from now on: LogAppendTime (the broker's) or CreateTime.
+
+    Raises KafkaException where the broker refuses or does not answer.
+    """
+    change = ConfigEntry(_TIMESTAMPS, clock, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[change])
+    (future,) = admin.incremental_alter_configs([resource], request_timeout=timeout).values()
+    future.result()
+
+
 def _date_by_the_broker(admin: AdminClient, topics: Sequence[str], timeout: float) -> None:
     """Topics of an earlier version, or of somebody else, are dated by their producers."""
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic) for topic in topics]
     if not resources:
         return
-    wrong = []
     for resource, future in admin.describe_configs(resources, request_timeout=timeout).items():
-        if future.result()[_TIMESTAMPS].value != _BROKERS:
-            change = ConfigEntry(_TIMESTAMPS, _BROKERS, incremental_operation=AlterConfigOpType.SET)
-            wrong.append(ConfigResource(ConfigResource.Type.TOPIC, resource.name, incremental_configs=[change]))
-    if not wrong:
-        return
-    for resource, future in admin.incremental_alter_configs(wrong, request_timeout=timeout).items():
+        if future.result()[_TIMESTAMPS].value == _BROKERS:
+            continue
         try:
-            future.result()
+            date_by(admin, resource.name, _BROKERS, timeout=timeout)
             log.info("records are dated by the broker from now on", topic=resource.name)
         except KafkaException as error:
-            reason = error.args[0].str()
             words = "records stay dated by their producers, and those with old dates are deleted unread"
-            log.warning(words, topic=resource.name, reason=reason)
+            log.warning(words, topic=resource.name, reason=error.args[0].str())
 
 
 def topic_config(topic: str, settings: Kafka) -> dict[str, str]:

@@ -5,16 +5,19 @@ Under the checkpoints folder: `<job>/<fingerprint of its plan>/`, then Flink's o
 `contracts.json` has the contracts that the plan was made of, by which a changed contract is judged.
 """
 
+import hashlib
 import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from contracts.schema import CONTRACTS, Contract, load_contract, parse_contract
 
 _SAVEPOINTS = "savepoints"
+_CODE, _SCHEMAS = "code", "schemas"
 # The newest one, and the one before it for the case that the newest is damaged.
 _SAVEPOINTS_KEPT = 2
 
@@ -107,21 +110,41 @@ def restore_points(checkpoints: Path, job: str, fingerprint: str = "*") -> tuple
     return tuple(sorted(points, key=lambda point: point.written_at, reverse=True))
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """What a plan was made of: the contracts, and the code that makes plans (its hash; None: an earlier version's)."""
+
+    contracts: tuple[Contract, ...]
+    code: str | None
+
+
 def record_contracts(checkpoints: Path, job: str, fingerprint: str) -> None:
-    """Writes down the contracts that the plan of that fingerprint is made of."""
+    """Writes down what the plan of that fingerprint is made of."""
     path = _contracts_file(checkpoints, job, fingerprint)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({name: load_contract(name).schema for name in CONTRACTS}), encoding="utf-8")
+    schemas = {name: load_contract(name).schema for name in CONTRACTS}
+    partial.write_text(json.dumps({_CODE: code_hash(), _SCHEMAS: schemas}), encoding="utf-8")
     partial.replace(path)
 
 
-def recorded_contracts(checkpoints: Path, job: str, fingerprint: str) -> tuple[Contract, ...] | None:
-    """The contracts that the plan of that fingerprint was made of; None where they were not written down."""
+def recorded_contracts(checkpoints: Path, job: str, fingerprint: str) -> Recorded | None:
+    """What the plan of that fingerprint was made of; None where it was not written down."""
     path = _contracts_file(checkpoints, job, fingerprint)
     if not path.exists():
         return None
-    return tuple(parse_contract(name, schema, path) for name, schema in json.loads(path.read_bytes()).items())
+    kept = json.loads(path.read_bytes())
+    schemas = kept.get(_SCHEMAS, kept)
+    return Recorded(tuple(parse_contract(name, schema, path) for name, schema in schemas.items()), kept.get(_CODE))
+
+
+@cache
+def code_hash() -> str:
+    """Return the hash of the code that makes plans: state fits what another code made only by chance."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _contracts_file(checkpoints: Path, job: str, fingerprint: str) -> Path:

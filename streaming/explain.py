@@ -7,11 +7,12 @@ and the record is kept under `validator_disagreement`, never dropped.
 import base64
 import json
 import re
+from functools import cache
 from typing import Any, NamedTuple
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from contracts.schema import Limits, load_contract
+from contracts.schema import ContractName, Limits, load_contract
 from streaming.validation import STRING
 
 _SHORT = 120
@@ -48,10 +49,20 @@ class Explanation(NamedTuple):
 
 
 def explain(payload: bytes | None) -> Explanation:
-    """The explanation of a refused record whose value is `payload` (None: a record without a value)."""
+    """The explanation of a refused transaction whose value is `payload` (None: a record without a value)."""
+    return breach_of(payload, "transaction") or _disagreement((payload or b"").decode("utf-8"))
+
+
+def _disagreement(text: str) -> Explanation:
+    message = f"the stream refused what the contract accepts: {shorten(text)}"
+    return Explanation("validator_disagreement", message, text, "utf-8")
+
+
+def breach_of(payload: bytes | None, contract: ContractName) -> Explanation | None:
+    """Return how the record whose value is `payload` breaks the contract; None if it keeps it."""
     if payload is None:
         return Explanation("no_payload", "the record has no value", None, "utf-8")
-    limits = load_contract("transaction").record_limits
+    limits = load_contract(contract).record_limits
     if len(payload) > limits.bytes:  # before anything reads it: 2 MB of it would take a second
         beginning = payload[:_SHORT].decode("utf-8", "replace")
         message = f"{len(payload)} bytes, more than {limits.bytes}; it begins with {shorten(beginning)}"
@@ -61,8 +72,8 @@ def explain(payload: bytes | None) -> Explanation:
     except UnicodeDecodeError as error:
         message = f"byte {error.start} of {len(payload)}: {error.reason}"
         return Explanation("not_utf8", message, _base64(payload), "base64")
-    reason, message = _judge(text, limits)
-    return Explanation(reason, message, text, "utf-8")
+    breach = _judge(text, limits, contract)
+    return Explanation(*breach, text, "utf-8") if breach else None
 
 
 def _base64(payload: bytes) -> str:
@@ -70,7 +81,7 @@ def _base64(payload: bytes) -> str:
     return base64.b64encode(payload).decode("ascii")
 
 
-def _judge(text: str, limits: Limits) -> tuple[str, str]:
+def _judge(text: str, limits: Limits, contract: ContractName) -> tuple[str, str] | None:
     if excess := _excess(text, limits):
         return "too_large", f"{excess}: {shorten(text)}"
     try:
@@ -80,11 +91,9 @@ def _judge(text: str, limits: Limits) -> tuple[str, str]:
     if half := _lone_surrogate(text):
         return "malformed_json", f"{half} is half of a character, without its other half: {shorten(text)}"
     if not isinstance(record, dict):
-        return "not_an_object", f"a transaction is an object, found {_kind(record)}: {shorten(text)}"
-    faults = sorted(_validator().iter_errors(record), key=_rank)
-    if not faults:
-        return "validator_disagreement", f"the stream refused what the contract accepts: {shorten(text)}"
-    return _describe(faults[0], record)
+        return "not_an_object", f"{_ARTICLES[contract]} is an object, found {_kind(record)}: {shorten(text)}"
+    faults = sorted(_validator(contract).iter_errors(record), key=lambda fault: _rank(fault, contract))
+    return _describe(faults[0], record, contract) if faults else None
 
 
 def _excess(text: str, limits: Limits) -> str | None:
@@ -107,17 +116,20 @@ def _lone_surrogate(text: str) -> str | None:
     return next((found[1] for found in _LONE_SURROGATE.finditer(text) if found[1]), None)
 
 
-_VALIDATOR: list[Draft202012Validator] = []
+_ARTICLES: dict[ContractName, str] = {
+    "transaction": "a transaction",
+    "alert": "an alert",
+    "dead-letter": "a dead letter",
+}
 
 
-def _validator() -> Draft202012Validator:
-    if not _VALIDATOR:
-        _VALIDATOR.append(Draft202012Validator(load_contract("transaction").schema, validate_formats=True))
-    return _VALIDATOR[0]
+@cache
+def _validator(contract: ContractName) -> Draft202012Validator:
+    return Draft202012Validator(load_contract(contract).schema, validate_formats=True)
 
 
-def _rank(fault: ValidationError) -> tuple[int, int]:
-    order = [field.name for field in load_contract("transaction").fields]
+def _rank(fault: ValidationError, contract: ContractName) -> tuple[int, int]:
+    order = [field.name for field in load_contract(contract).fields]
     keyword = fault.kind.name
     name = fault.instance_path[0] if fault.instance_path else _missing(fault)
     gravity = _GRAVITY.index(keyword) if keyword in _GRAVITY else len(_GRAVITY)
@@ -129,14 +141,16 @@ def _missing(fault: ValidationError) -> str:
     return str(getattr(fault.kind, "property", ""))
 
 
-def _describe(fault: ValidationError, record: dict[str, Any]) -> tuple[str, str]:
+def _describe(fault: ValidationError, record: dict[str, Any], contract: ContractName) -> tuple[str, str]:
     keyword = fault.kind.name
     reason = _REASON_OF_KEYWORD.get(keyword, "bad_format")
     if keyword == "required":
         return reason, f"{_missing(fault)}: required and missing"
+    if not fault.instance_path:
+        return reason, shorten(str(fault.message))
     name = str(fault.instance_path[0])
     value = record.get(name)
-    rule = load_contract("transaction").field(name).rules.get(keyword)
+    rule = load_contract(contract).field(name).rules.get(keyword)
     return reason, f"{name}: found {shorten(json.dumps(value))}, breaks {keyword} {shorten(json.dumps(rule))}"
 
 

@@ -237,13 +237,30 @@ def alert_sink(addresses: Addresses) -> str:
 
 
 def alert_source(addresses: Addresses, *, group: str) -> str:
-    """The alerts topic, for storing."""
+    """The alerts topic, for storing: bytes as they came, since anybody may have written them."""
     kafka = _source_options(topic=names.ALERT_TOPIC, kafka=addresses.kafka, group=group, starts=NOWHERE, stored=True)
-    columns = _columns([(field.name, field.type) for field in load_contract("alert").fields])
     return (
-        f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n{columns},\n{_POSITION},\n  arrived AS PROCTIME()\n) "
-        f"{options({**kafka, **_json_options()})}"
+        f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n  payload STRING,\n{_POSITION}\n) {options({**kafka, 'format': 'raw'})}"
     )
+
+
+def read_alerts_view(name: str) -> str:
+    """Every record of the alerts topic, as `alert`: the columns of an alert, or why it is none.
+
+    To be read through `Once`: it is read by Python (`streaming/alerts_in.py`).
+    """
+    return f"""CREATE TEMPORARY VIEW {name} AS
+SELECT kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, read_alert(CAST(payload AS BYTES)) AS alert
+FROM {ALERTS_IN}"""
+
+
+def alert_columns() -> str:
+    """The columns of an alert, typed, of a view with those of `read_alerts_view`."""
+    columns = []
+    for field in load_contract("alert").fields:
+        value = f"a.alert.`{field.column}`"
+        columns.append(f"{_typed(value, field.type) if field.type == 'timestamptz' else value} AS `{field.column}`")
+    return ",\n    ".join(columns)
 
 
 def dead_letter_sink(addresses: Addresses) -> str:

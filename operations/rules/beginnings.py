@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from contracts import names
 from contracts.errors import NotRunning
@@ -32,7 +32,14 @@ class _Log:
     def __init__(self, kafka: KafkaAccess) -> None:
         self._kafka = kafka
         self._consumer = Consumer(
-            {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
+            {
+                **kafka.librdkafka(),
+                "group.id": "pipeline-observer",
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+                "log_level": 0,
+            }
         )
 
     def __enter__(self) -> "_Log":
@@ -48,10 +55,42 @@ class _Log:
         return [TopicPartition(names.RAW_TOPIC, partition) for partition in sorted(topic.partitions)]
 
     def ends(self) -> dict[int, int]:
-        return {
-            part.partition: self._consumer.get_watermark_offsets(part, timeout=_SECONDS)[1]
-            for part in self._partitions()
-        }
+        """By partition, the offset after its last record.
+
+        Not the end of the log: what follows the last record of a transaction is a marker, which no job reads, so that
+        none would ever be seen to have passed it.
+        """
+        return {part.partition: self._after_last_record(part.partition) for part in self._partitions()}
+
+    def _after_last_record(self, partition: int) -> int:
+        earliest, end = self._consumer.get_watermark_offsets(
+            TopicPartition(names.RAW_TOPIC, partition), timeout=_SECONDS
+        )
+        span = 100
+        while end > earliest:
+            begin = max(earliest, end - span)
+            if (last := self._last_record(partition, begin)) is not None:
+                return last + 1
+            if begin == earliest:
+                break
+            span *= 10
+        return earliest
+
+    def _last_record(self, partition: int, begin: int) -> int | None:
+        """The offset of the partition's last committed record from `begin` on; None where none is."""
+        last = None
+        self._consumer.assign([TopicPartition(names.RAW_TOPIC, partition, begin)])
+        try:
+            while (message := self._consumer.poll(_SECONDS)) is not None:
+                problem = message.error()
+                if problem and problem.code() == KafkaError._PARTITION_EOF:
+                    return last
+                if problem:
+                    raise KafkaException(problem)
+                last = message.offset()
+        finally:
+            self._consumer.unassign()
+        raise NotRunning(f"Kafka at {self._kafka} does not send the end of {names.RAW_TOPIC}/{partition}")
 
     def begin(self, judge_from: Mapping[int, int], memory_seconds: int) -> Begin:
         """Read from the longest window before each of `judge_from`, which a rule book without windows needs not."""
@@ -79,6 +118,8 @@ class _Log:
             self._consumer.unassign()
         if message is None:
             return None
-        if problem := message.error():
+        if (problem := message.error()) and problem.code() == KafkaError._PARTITION_EOF:
+            return None
+        if problem:
             raise KafkaException(problem)
         return int(message.timestamp()[1])

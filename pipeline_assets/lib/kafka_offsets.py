@@ -34,6 +34,11 @@ class TopicOffsets:
         return {part.partition: part.earliest for part in self.partitions}
 
     @property
+    def ends(self) -> dict[int, int]:
+        """Return by partition the offset that its next record will get."""
+        return {part.partition: part.end for part in self.partitions}
+
+    @property
     def written(self) -> int:
         """Records ever written."""
         return sum(partition.end for partition in self.partitions)

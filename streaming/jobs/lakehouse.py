@@ -12,6 +12,9 @@ from streaming.jobs.plan import JobPlan, Once, job_options, placed
 _REFUSED = "refused_transactions"
 _EXPLAINED = "explained_transactions"
 _EXPLAINED_ONCE = "explained_once"
+_READ_ALERTS = "read_alerts"
+_ALERTS_ONCE = "alerts_once"
+_READ = "CREATE TEMPORARY SYSTEM FUNCTION read_alert AS 'streaming.udf.read_alert' LANGUAGE PYTHON"
 _EXPLAIN = "CREATE TEMPORARY SYSTEM FUNCTION explain_refused AS 'streaming.udf.explain_refused' LANGUAGE PYTHON"
 
 
@@ -31,12 +34,15 @@ def lakehouse_job(addresses: Addresses, flink: Flink) -> JobPlan:
             definitions=(
                 tables.lake_catalog(at),
                 _EXPLAIN,
+                _READ,
                 tables.raw_source(at, group=names.LAKEHOUSE_JOB, stored=True),
                 tables.alert_source(at, group=names.LAKEHOUSE_JOB),
                 tables.dead_letter_sink(at),
                 tables.judged_view(replays=True),
                 Once(tables.JUDGED, tables.JUDGED_ONCE),
                 tables.valid_view(tables.JUDGED_ONCE, replays=True),
+                tables.read_alerts_view(_READ_ALERTS),
+                Once(_READ_ALERTS, _ALERTS_ONCE),
                 _explained_view(),
                 Once(_EXPLAINED, _EXPLAINED_ONCE),
                 _refused_view(),
@@ -66,17 +72,26 @@ FROM {tables.JUDGED_ONCE} WHERE field_values IS NULL"""
 
 
 def _refused_view() -> str:
+    """Refused transactions, and what stands in the alerts topic and is no alert."""
     columns = ", ".join(f"`{field.name}`" for field in load_contract("dead-letter").fields)
-    explanation = ", ".join(f"e.explanation.{name}" for name in Explanation._fields)
+    of_transaction = ", ".join(f"e.explanation.{name}" for name in Explanation._fields)
+    of_alert = ", ".join(f"a.alert.{name}" for name in Explanation._fields)
     return f"""CREATE TEMPORARY VIEW {_REFUSED} ({columns}) AS
-SELECT e.kafka_topic, e.kafka_partition, e.kafka_offset, {explanation}, CURRENT_TIMESTAMP, e.{names.REPLAYED_FROM}
-FROM {_EXPLAINED_ONCE} AS e"""
+SELECT e.kafka_topic, e.kafka_partition, e.kafka_offset, {of_transaction}, CURRENT_TIMESTAMP, e.{names.REPLAYED_FROM}
+FROM {_EXPLAINED_ONCE} AS e
+UNION ALL
+SELECT a.kafka_topic, a.kafka_partition, a.kafka_offset, {of_alert}, CURRENT_TIMESTAMP, CAST(NULL AS STRING)
+FROM {_ALERTS_ONCE} AS a WHERE a.alert.reason_code IS NOT NULL"""
 
 
 def _first_of_each_alert() -> str:
     """Alerts may be sent twice after a crash: the first of an id is kept, the others are dropped."""
     return f"""FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY arrived) AS sighting FROM {tables.ALERTS_IN}
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY arrived) AS sighting FROM (
+    SELECT {tables.alert_columns()},
+    a.kafka_topic, a.kafka_partition, a.kafka_offset, a.kafka_timestamp, a.arrived
+    FROM {_ALERTS_ONCE} AS a WHERE a.alert.reason_code IS NULL
+  )
 ) WHERE sighting = 1"""
 
 

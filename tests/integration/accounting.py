@@ -26,9 +26,9 @@ from streaming.rules.book import load_rules
 from tests import rules_in_flink
 from tests.integration.conftest import CommandLine
 
-FATES = """
+FATES = f"""
 SELECT kafka_partition AS partition, kafka_offset AS "offset", transaction_id, NULL AS reason_code FROM transactions
-UNION ALL SELECT "partition", "offset", NULL, reason_code FROM dead_letters
+UNION ALL SELECT "partition", "offset", NULL, reason_code FROM dead_letters WHERE topic = '{names.RAW_TOPIC}'
 """
 _LOOK_SECONDS = 0.5
 Cut = Mapping[int, int]

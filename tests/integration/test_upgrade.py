@@ -1,6 +1,10 @@
 """A state folder that an earlier version wrote goes on under this one: nothing of it is lost, doubled or forgotten."""
 
 import json
+import os
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 from contracts.addresses import Addresses
 from contracts.paths import StatePaths
+from lake.catalog import open_catalog
 from streaming.deployments import Deployments
 from tests.integration import accounting
 from tests.integration.conftest import CommandLine, command_line, up_without_generator
@@ -78,3 +83,61 @@ def test_up_of_an_earlier_versions_folder_remembers_sessions_deployments_and_rep
     assert history[0]["rules"] == history[1]["rules"]
     letters = json.loads(pipeline("dead-letters", "list", "--limit", "1000", "--json").stdout)["dead_letters"]
     assert len([letter for letter in letters if letter["replayed_as"]]) == 1
+
+
+def _refused(pipeline: CommandLine) -> str:
+    """What `up` says, which is refused within a minute; the pipeline is down again after it."""
+    began = time.monotonic()
+    refused = pipeline("up", "--detach", "--no-generator", "--keep-rules", check=False)
+    took = time.monotonic() - began
+    shown = pipeline("status", check=False)
+    pipeline("down")
+    assert refused.returncode == 1, refused.stdout
+    assert shown.returncode == 10
+    assert took < 90, "a minute, on two quiet cores"
+    return " ".join(refused.stderr.split())
+
+
+def test_up_over_a_log_that_has_lost_its_end_is_refused_and_changes_no_row(
+    pipeline: CommandLine, before: dict[str, pa.Table]
+) -> None:
+    """As after a power cut: Kafka does not wait for the disk."""
+    pipeline("down")
+    logs = pipeline.state / "kafka" / "logs"
+    (logs / ".kafka_cleanshutdown").unlink()
+    (segment,) = (logs / "transactions.raw-0").glob("*.log")
+    os.truncate(segment, segment.stat().st_size // 2)
+    rows = _tables(pipeline.addresses())
+    said = _refused(pipeline)
+    assert "the job lakehouse is not started: partition 0 of transactions.raw ends at offset" in said
+    assert "pipeline reset --keep-tables" in said
+    assert _tables(pipeline.addresses()) == rows
+
+
+def test_up_without_the_log_is_refused_and_changes_no_row(pipeline: CommandLine) -> None:
+    shutil.rmtree(pipeline.state / "kafka" / "logs")
+    rows = _tables(pipeline.addresses())
+    said = _refused(pipeline)
+    assert "transactions.raw is not the one that the tables were filled from" in said
+    assert _tables(pipeline.addresses()) == rows
+
+
+def test_reset_keep_tables_begins_with_empty_tables_and_leaves_the_old_ones_whole(
+    pipeline: CommandLine, tmp_path: Path
+) -> None:
+    rows = _tables(pipeline.addresses())
+    told = pipeline("reset", "--keep-tables", "--yes").stdout
+    (namespace,) = re.findall(r"finance_until_\w+", told)
+    pipeline("up", "--detach", "--no-generator")
+    assert accounting.send(pipeline, seed=9, limit=300, rate=300, ledger=tmp_path).wait(timeout=60) == 0
+    addresses = pipeline.addresses()
+    accounting.assert_one_fate_each(addresses, accounting.cut(addresses))
+    assert _tables(addresses)["fates"].num_rows == 300
+    with open_catalog(addresses) as catalog:
+        kept = {name: catalog.load_table(f"{namespace}.{name}").scan().count() for name in ("transactions", "alerts")}
+        folders = {catalog.load_table(f"{space}.transactions").location() for space in (namespace, "finance")}
+    assert len(folders) == 2, "the removal of orphan files would take the old files"
+    assert kept == {
+        "transactions": rows["fates"]["reason_code"].null_count,
+        "alerts": rows["alerts"].num_rows,
+    }

@@ -37,6 +37,8 @@ CREATE CATALOG lake WITH (
 
 CREATE TEMPORARY SYSTEM FUNCTION explain_refused AS 'streaming.udf.explain_refused' LANGUAGE PYTHON;
 
+CREATE TEMPORARY SYSTEM FUNCTION read_alert AS 'streaming.udf.read_alert' LANGUAGE PYTHON;
+
 CREATE TEMPORARY TABLE raw_transactions (
   payload STRING,
   kafka_topic STRING METADATA FROM 'topic' VIRTUAL,
@@ -69,22 +71,11 @@ QUJD
 );
 
 CREATE TEMPORARY TABLE alerts_in (
-  `alert_id` STRING,
-  `transaction_id` STRING,
-  `account_id` STRING,
-  `rule_id` STRING,
-  `rule_version` STRING,
-  `severity` STRING,
-  `event_time` TIMESTAMP_LTZ(3),
-  `detected_at` TIMESTAMP_LTZ(3),
-  `evidence` MAP<STRING, STRING>,
-  `source_partition` INT,
-  `source_offset` BIGINT,
+  payload STRING,
   kafka_topic STRING METADATA FROM 'topic' VIRTUAL,
   kafka_partition INT METADATA FROM 'partition' VIRTUAL,
   kafka_offset BIGINT METADATA FROM 'offset' VIRTUAL,
-  kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL,
-  arrived AS PROCTIME()
+  kafka_timestamp TIMESTAMP_LTZ(3) METADATA FROM 'timestamp' VIRTUAL
 ) WITH (
   'connector' = 'kafka',
   'topic' = 'alerts',
@@ -106,8 +97,7 @@ QUJD
   'scan.topic-partition-discovery.interval' = '60 s',
   'properties.fetch.max.wait.ms' = '250',
   'properties.fetch.min.bytes' = '1048576',
-  'value.format' = 'json',
-  'value.json.timestamp-format.standard' = 'ISO-8601'
+  'format' = 'raw'
 );
 
 CREATE TEMPORARY TABLE dead_letters_out (
@@ -177,6 +167,12 @@ SELECT
   kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, replayed_from
 FROM judged_once WHERE field_values IS NOT NULL;
 
+CREATE TEMPORARY VIEW read_alerts AS
+SELECT kafka_topic, kafka_partition, kafka_offset, kafka_timestamp, read_alert(CAST(payload AS BYTES)) AS alert
+FROM alerts_in;
+
+-- once: read_alerts as alerts_once;
+
 CREATE TEMPORARY VIEW explained_transactions AS
 SELECT kafka_topic, kafka_partition, kafka_offset, replayed_from,
   explain_refused(CAST(payload AS BYTES)) AS explanation
@@ -186,7 +182,10 @@ FROM judged_once WHERE field_values IS NULL;
 
 CREATE TEMPORARY VIEW refused_transactions (`topic`, `partition`, `offset`, `reason_code`, `message`, `payload`, `payload_encoding`, `failed_at`, `replayed_from`) AS
 SELECT e.kafka_topic, e.kafka_partition, e.kafka_offset, e.explanation.reason_code, e.explanation.message, e.explanation.payload, e.explanation.payload_encoding, CURRENT_TIMESTAMP, e.replayed_from
-FROM explained_once AS e;
+FROM explained_once AS e
+UNION ALL
+SELECT a.kafka_topic, a.kafka_partition, a.kafka_offset, a.alert.reason_code, a.alert.message, a.alert.payload, a.alert.payload_encoding, CURRENT_TIMESTAMP, CAST(NULL AS STRING)
+FROM alerts_once AS a WHERE a.alert.reason_code IS NOT NULL;
 
 INSERT INTO `lake`.`finance`.`transactions`
 SELECT `transaction_id`, `event_time`, `account_id`, `amount`, `currency`, `merchant_id`, `merchant_name`, `merchant_category`, `transaction_type`, `channel`, `country`, `kafka_topic`, `kafka_partition`, `kafka_offset`, `kafka_timestamp`, CURRENT_TIMESTAMP AS `processed_at`, `replayed_from`
@@ -203,5 +202,19 @@ FROM refused_transactions;
 INSERT INTO `lake`.`finance`.`alerts`
 SELECT `alert_id`, `transaction_id`, `account_id`, `rule_id`, `rule_version`, `severity`, `event_time`, `detected_at`, `evidence`, `source_partition`, `source_offset`, `kafka_topic`, `kafka_partition`, `kafka_offset`, `kafka_timestamp`, CURRENT_TIMESTAMP AS `processed_at`
 FROM (
-  SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY arrived) AS sighting FROM alerts_in
+  SELECT *, ROW_NUMBER() OVER (PARTITION BY alert_id ORDER BY arrived) AS sighting FROM (
+    SELECT a.alert.`alert_id` AS `alert_id`,
+    a.alert.`transaction_id` AS `transaction_id`,
+    a.alert.`account_id` AS `account_id`,
+    a.alert.`rule_id` AS `rule_id`,
+    a.alert.`rule_version` AS `rule_version`,
+    a.alert.`severity` AS `severity`,
+    CAST(TO_TIMESTAMP(a.alert.`event_time`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS TIMESTAMP_LTZ(3)) AS `event_time`,
+    CAST(TO_TIMESTAMP(a.alert.`detected_at`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS TIMESTAMP_LTZ(3)) AS `detected_at`,
+    a.alert.`evidence` AS `evidence`,
+    a.alert.`source_partition` AS `source_partition`,
+    a.alert.`source_offset` AS `source_offset`,
+    a.kafka_topic, a.kafka_partition, a.kafka_offset, a.kafka_timestamp, a.arrived
+    FROM alerts_once AS a WHERE a.alert.reason_code IS NULL
+  )
 ) WHERE sighting = 1;

@@ -85,9 +85,15 @@ class Patient:
         return topic.written
 
     def restarts(self) -> dict[str, int]:
-        """Count how often Flink has restarted each job."""
+        """Return when Flink last restarted each job, in milliseconds since the epoch; 0 if it never did.
+
+        Its metric `numRestarts` may be missing for a minute.
+        """
         with rest_client(self.addresses.flink_rest_url, timeout=10) as flink:
-            return {job.name: job.restarts or 0 for job in job_statuses(flink, names.JOBS)}
+            return {
+                job.name: int(flink.get(f"/jobs/{job.job_id}").raise_for_status().json()["timestamps"]["RESTARTING"])
+                for job in job_statuses(flink, names.JOBS)
+            }
 
     def checkpoints(self, job: str) -> int:
         """Count the checkpoints that are kept of `job`, its savepoints not among them."""

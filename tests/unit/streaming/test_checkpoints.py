@@ -1,5 +1,6 @@
 """What a job can go on from, told from the files that Flink leaves."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 
 from contracts.schema import CONTRACTS, load_contract
 from streaming.checkpoints import (
+    Recorded,
     RestorePoint,
     checkpoint_folder,
     claim_mode,
+    code_hash,
     link_missing_files,
     newest_restore_point,
     record_contracts,
@@ -120,6 +123,16 @@ def test_remove_old_savepoints_keeps_the_two_newest_and_every_checkpoint(tmp_pat
 
 def test_recorded_contracts_are_those_that_were_recorded(tmp_path: Path) -> None:
     record_contracts(tmp_path, "lakehouse", "aaaa")
-    assert recorded_contracts(tmp_path, "lakehouse", "aaaa") == tuple(load_contract(name) for name in CONTRACTS)
+    recorded = recorded_contracts(tmp_path, "lakehouse", "aaaa")
+    assert recorded == Recorded(tuple(load_contract(name) for name in CONTRACTS), code_hash())
     assert recorded_contracts(tmp_path, "lakehouse", "bbbb") is None
     assert newest_restore_point(tmp_path, "lakehouse") is None
+
+
+def test_recorded_contracts_of_an_earlier_version_were_made_by_another_code(tmp_path: Path) -> None:
+    folder = checkpoint_folder(tmp_path, "lakehouse", "aaaa")
+    folder.mkdir(parents=True)
+    schemas = {name: load_contract(name).schema for name in CONTRACTS}
+    (folder / "contracts.json").write_text(json.dumps(schemas))
+    recorded = recorded_contracts(tmp_path, "lakehouse", "aaaa")
+    assert recorded == Recorded(tuple(load_contract(name) for name in CONTRACTS), None)
