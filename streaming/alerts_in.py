@@ -19,7 +19,7 @@ _LARGEST = {"int": 2**31 - 1, "long": 2**63 - 1}
 def read_alert(payload: bytes | None) -> tuple[Any, ...]:
     """Return the values of the alert in the order of its contract, then those of `Explanation`: either are None.
 
-    Times are text: UTC, with milliseconds.
+    Numbers and times (UTC, with milliseconds) are text, and a map is never None: Flink's Python bears no other row.
     """
     fields = load_contract("alert").fields
     breach = breach_of(payload, "alert")
@@ -30,7 +30,7 @@ def read_alert(payload: bytes | None) -> tuple[Any, ...]:
             return (*_values(fields, record), *(None for _ in Explanation._fields))
         except ValueError as error:
             breach = Explanation("bad_format", str(error), text, "utf-8")
-    return (*(None for _ in fields), *breach)
+    return (*({} if field.type.startswith("map") else None for field in fields), *breach)
 
 
 def _values(fields: Iterable[Field], record: dict[str, Any]) -> list[Any]:
@@ -49,6 +49,6 @@ def _value(field: Field, value: Any) -> Any:
         case "int" | "long":
             if abs(value) > _LARGEST[field.type]:
                 raise ValueError(f"{field.name}: {value} is larger than {_LARGEST[field.type]}")
-            return int(value)
+            return str(int(value))
         case _:
             return value

@@ -259,7 +259,7 @@ def alert_columns() -> str:
     columns = []
     for field in load_contract("alert").fields:
         value = f"a.alert.`{field.column}`"
-        columns.append(f"{_typed(value, field.type) if field.type == 'timestamptz' else value} AS `{field.column}`")
+        columns.append(f"{value if field.type.startswith('map') else _typed(value, field.type)} AS `{field.column}`")
     return ",\n    ".join(columns)
 
 

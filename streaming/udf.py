@@ -9,7 +9,6 @@ from contracts.schema import load_contract
 from streaming import alerts_in
 from streaming.explain import Explanation, explain
 
-_TYPES = {"int": DataTypes.INT(), "long": DataTypes.BIGINT()}
 _MAP = DataTypes.MAP(DataTypes.STRING(), DataTypes.STRING())
 _EXPLANATION = [DataTypes.FIELD(name, DataTypes.STRING()) for name in Explanation._fields]
 
@@ -27,9 +26,7 @@ def _read_alert(payload: bytes | None) -> Row:
 
 def _alert_fields() -> list[RowField]:
     return [
-        DataTypes.FIELD(
-            field.column, _MAP if field.type.startswith("map") else _TYPES.get(field.type, DataTypes.STRING())
-        )
+        DataTypes.FIELD(field.column, _MAP if field.type.startswith("map") else DataTypes.STRING())
         for field in load_contract("alert").fields
     ]
 

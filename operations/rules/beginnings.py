@@ -69,15 +69,15 @@ class _Log:
         span = 100
         while end > earliest:
             begin = max(earliest, end - span)
-            if (last := self._last_record(partition, begin)) is not None:
+            if (last := self._last_record(partition, begin, end)) is not None:
                 return last + 1
             if begin == earliest:
                 break
             span *= 10
         return earliest
 
-    def _last_record(self, partition: int, begin: int) -> int | None:
-        """The offset of the partition's last committed record from `begin` on; None where none is."""
+    def _last_record(self, partition: int, begin: int, end: int) -> int | None:
+        """The offset of the partition's last committed record from `begin` to before `end`; None where none is."""
         last = None
         self._consumer.assign([TopicPartition(names.RAW_TOPIC, partition, begin)])
         try:
@@ -87,7 +87,11 @@ class _Log:
                     return last
                 if problem:
                     raise KafkaException(problem)
-                last = message.offset()
+                # Under traffic there is no end to be met: more has come meanwhile.
+                offset = message.offset() or 0
+                last = offset if offset < end else last
+                if offset >= end - 1:
+                    return last
         finally:
             self._consumer.unassign()
         raise NotRunning(f"Kafka at {self._kafka} does not send the end of {names.RAW_TOPIC}/{partition}")

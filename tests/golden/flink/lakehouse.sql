@@ -178,8 +178,8 @@ FROM (
     CAST(TO_TIMESTAMP(a.alert.`event_time`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS TIMESTAMP_LTZ(3)) AS `event_time`,
     CAST(TO_TIMESTAMP(a.alert.`detected_at`, 'yyyy-MM-dd''T''HH:mm:ss.SSS''Z''') AS TIMESTAMP_LTZ(3)) AS `detected_at`,
     a.alert.`evidence` AS `evidence`,
-    a.alert.`source_partition` AS `source_partition`,
-    a.alert.`source_offset` AS `source_offset`,
+    CAST(a.alert.`source_partition` AS INT) AS `source_partition`,
+    CAST(a.alert.`source_offset` AS BIGINT) AS `source_offset`,
     a.kafka_topic, a.kafka_partition, a.kafka_offset, a.kafka_timestamp, a.arrived
     FROM alerts_once AS a WHERE a.alert.reason_code IS NULL
   )

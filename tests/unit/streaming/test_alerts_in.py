@@ -34,7 +34,8 @@ def read(record: object) -> tuple[dict[str, Any], Explanation]:
 
 def test_read_alert_of_our_own_is_its_values_with_times_in_milliseconds() -> None:
     values, explanation = read(ALERT)
-    assert values == ALERT | {"detected_at": "2026-11-30T12:00:01.000Z"}
+    texts = {"detected_at": "2026-11-30T12:00:01.000Z", "source_partition": "0", "source_offset": "4711"}
+    assert values == ALERT | texts
     assert set(explanation) == {None}
 
 
@@ -76,11 +77,12 @@ def test_read_alert_time_in_any_form_of_rfc_3339_is_utc(written: str, stored: st
 )
 def test_read_alert_of_a_stranger_is_a_reason_and_its_bytes(record: object, reason: str) -> None:
     values, explanation = read(record)
-    assert set(values.values()) == {None}
+    assert {name for name, value in values.items() if value is not None} == {"evidence"}
+    assert values["evidence"] == {}
     assert explanation.reason_code == reason
     assert explanation.message
     assert (explanation.payload is None) == (record is None)
 
 
 def test_read_alert_whole_number_written_as_a_fraction_is_a_number() -> None:
-    assert read(json.dumps(ALERT).replace("4711", "4711.0").encode())[0]["source_offset"] == 4711
+    assert read(json.dumps(ALERT).replace("4711", "4711.0").encode())[0]["source_offset"] == "4711"
