@@ -12,7 +12,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 # By the time that a group takes. The rest, by which both workers end at about the same time, comes in random order.
-_LONGEST_FIRST = ("recovery", "one_pipeline", "running", "test_elsewhere", "test_generator_broker_away")
+_LONGEST_FIRST = ("recovery", "one_pipeline", "running", "test_elsewhere", "test_upgrade")
 
 
 def group_of(nodeid: str) -> str:
