@@ -4,6 +4,7 @@ What Kafka still has of them is kept as dead letters of the reason `skipped`, wi
 """
 
 import base64
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,10 +90,9 @@ def _read(kafka: KafkaAccess, skip: Skip, begin: int) -> list[Message]:
         if skip.offset >= end:
             raise PipelineError(f"{skip.topic}/{skip.partition} ends at offset {end:,}, before {skip.offset:,}")
         consumer.assign([TopicPartition(skip.topic, skip.partition, max(begin, earliest))])
-        while True:
-            for message in consumer.consume(500, timeout=_SECONDS) or (None,):
-                if message is None:
-                    raise NotRunning(f"Kafka at {kafka} sends nothing")
+        deadline = time.monotonic() + _SECONDS
+        while time.monotonic() < deadline:
+            for message in consumer.consume(500, timeout=0.5):
                 offset, problem = message.offset(), message.error()
                 if problem and problem.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(problem)
@@ -108,6 +108,7 @@ def _read(kafka: KafkaAccess, skip: Skip, begin: int) -> list[Message]:
         raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
     finally:
         consumer.close()
+    raise NotRunning(f"Kafka at {kafka} has not sent the records up to {skip.offset} after {_SECONDS:.0f} s")
 
 
 def _dead_letter(skip: Skip, message: Message) -> Mapping[str, object]:

@@ -5,6 +5,7 @@ From here on offsets of the raw topic have gaps: what counts them comes before i
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -64,9 +65,24 @@ def test_what_is_no_alert_in_the_alerts_topic_is_a_dead_letter_and_an_alert_is_s
     assert _restarts(pipeline) == before
 
 
-def _transaction(number: int, amount: str) -> bytes:
+def _transaction(number: int, amount: str, *, day: date = date(2026, 11, 30)) -> bytes:
     own = {"transaction_id": str(UUID(int=_OWN + number)), "account_id": f"ACC{_OWN + number}"}
-    return compact({**VALID, **own, "amount": amount, "timestamp": "2026-11-30T12:00:00.000Z"})
+    return compact({**VALID, **own, "amount": amount, "timestamp": f"{day}T12:00:00.000Z"})
+
+
+def test_records_of_four_thousand_event_days_at_once_are_stored(pipeline: CommandLine) -> None:
+    """A writer for each day of a checkpoint would take more memory than the job has."""
+    before, days = _restarts(pipeline), 4_000
+    producer = _producer(pipeline)
+    for number in range(days):
+        day = date(2026, 11, 30) - timedelta(days=number)
+        producer.produce(names.RAW_TOPIC, _transaction(1_000 + number, "10.00", day=day))
+    assert producer.flush(60) == 0
+    own = f"account_id BETWEEN 'ACC{_OWN + 1_000}' AND 'ACC{_OWN + 1_000 + days}'"
+    sql = f"SELECT count(DISTINCT event_time::DATE) AS days, count(*) AS rows FROM transactions WHERE {own}"
+    accounting.eventually(lambda: _rows(pipeline, sql)[0]["rows"] >= days, "not stored", seconds=120)
+    assert _rows(pipeline, sql) == [{"days": days, "rows": days}]
+    assert _restarts(pipeline) == before
 
 
 def test_records_of_a_transaction_that_was_given_up_are_nowhere_and_no_check_misses_them(pipeline: CommandLine) -> None:

@@ -121,7 +121,7 @@ def test_load_contract_incomplete_limits_are_refused_with_their_names(config: Pa
 
 def test_record_limits_of_a_contract_without_them_is_refused() -> None:
     with pytest.raises(ConfigError, match="has limits") as refusal:
-        _ = schema.load_contract("alert").record_limits
+        _ = schema.load_contract("dead-letter").record_limits
     assert refusal.value.path == "x-limits"
 
 
