@@ -20,8 +20,8 @@ from lake.duck import connect
 from lake.log_identity import LogIdentity, record_identity, recorded_identity
 from lake.stored_offsets import committed, first_offsets, next_offsets, roll_back
 from operations.contract_changes import contracts_have_grown
-from operations.skips import Skip, keep_skipped, passed, read_skips
 from pipeline_assets.lib.kafka_offsets import TopicOffsets, topic_ids, topic_offsets
+from pipeline_assets.lib.skips import Skip, keep_skipped, passed, read_skips
 from streaming.checkpoint_positions import positions_in
 from streaming.checkpoints import RestorePoint, restore_points
 from streaming.jobs.catalogue import job_plan

@@ -10,8 +10,8 @@ from contracts.rest import rest_client
 from contracts.settings import Settings
 from operations.flink_jobs import cancel_job
 from operations.resume import TOPICS
-from operations.skips import add_skip
 from pipeline_assets.lib.kafka_offsets import topic_offsets
+from pipeline_assets.lib.skips import add_skip
 from streaming.running_jobs import running_jobs
 
 

@@ -141,7 +141,7 @@ def take_status(pipeline: Pipeline) -> Status:
     lake = take_lake_status(addresses, now=now)
     if lake:
         with open_catalog(addresses) as catalog:
-            offsets = compare_offsets(catalog, addresses, pipeline.settings.paths)
+            offsets = compare_offsets(catalog, addresses)
         components = (*components, _commits(pipeline, addresses, components, now), offsets)
     return Status(
         healthy=all(component.health is Health.HEALTHY for component in components),

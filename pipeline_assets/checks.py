@@ -10,12 +10,16 @@ from itertools import groupby
 from typing import Any
 
 import dagster as dg
+import duckdb
+from pyiceberg.catalog import Catalog
 
 from contracts import tables
+from contracts.errors import NotRunning
 from lake.added import added_rows
 from lake.pinning import pin
 from lake.snapshots import current_snapshot
 from pipeline_assets.graph import table_key
+from pipeline_assets.lib.offset_agreement import disagreements
 from pipeline_assets.resources import LakeResource
 from quality import new_rows
 from quality.expectations import Suite
@@ -129,9 +133,10 @@ def _whole_table(
 
     with lake.catalog() as catalog:
         pinned = pin(catalog, tables.stream_tables())
+        offsets = _offsets(catalog, lake) if table.name == tables.transactions().name else ()
     found = run(suite, pinned)
     snapshot = {"snapshot_id": str(pinned[table.name].snapshot_id)}
-    by_dimension = sorted(found.outcomes, key=lambda outcome: outcome.dimension)
+    by_dimension = sorted((*found.outcomes, *offsets), key=lambda outcome: outcome.dimension)
     for dimension, group in groupby(by_dimension, key=lambda outcome: outcome.dimension):
         outcomes = list(group)
         yield dg.AssetCheckResult(
@@ -158,6 +163,25 @@ def _whole_table(
             "rows_broken": found.broken,
             **snapshot,
         },
+    )
+
+
+def _offsets(catalog: Catalog, lake: LakeResource) -> tuple[CheckOutcome, ...]:
+    """Whether the tables hold every record of the log once; nothing while Kafka cannot be asked."""
+    try:
+        problems = disagreements(catalog, lake.addresses())
+    except (NotRunning, duckdb.IOException):
+        return ()
+    return (
+        CheckOutcome(
+            name="every Kafka record is a transaction or a dead letter, once",
+            dimension="consistency",
+            critical=True,
+            passed=not problems,
+            rows=0,
+            unexpected=None,
+            examples=problems,
+        ),
     )
 
 

@@ -6,14 +6,22 @@ look begins there.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import duckdb
+from pyiceberg.catalog import Catalog
 
 from contracts import names
-from lake.stored_offsets import positions_sql
+from contracts.addresses import Addresses
+from contracts.paths import StatePaths
+from lake.log_identity import LogIdentity, recorded_identity
+from lake.stored_offsets import committed, positions_sql
+from pipeline_assets.lib.kafka_offsets import recorded_offsets, topic_ids, topic_offsets
+from pipeline_assets.lib.skips import Skip, passed, read_skips
+
+_ALERTS_TWICE = f"SELECT count(*) - count(DISTINCT (kafka_partition, kafka_offset)) FROM {names.ALERTS}"
 
 Range = tuple[int, int]
 # From partition and a range of offsets (the end excluded): those offsets in it at which a record stands, None if Kafka
@@ -129,6 +137,56 @@ def write_settled(path: Path, settled: Mapping[int, Settled]) -> None:
     draft.replace(path)
 
 
-def told(found: Iterable[Disagreement]) -> str:
-    """Return all of `found` in words."""
-    return "; ".join(map(str, found))
+def disagreements(catalog: Catalog, addresses: Addresses) -> tuple[str, ...]:
+    """Hold tables and log against each other now; what does not agree, in words, none where nothing was stored yet.
+
+    Raises NotRunning if Kafka does not answer, duckdb.IOException if maintenance removed a file meanwhile.
+    """
+    identity = recorded_identity(catalog, names.RAW_TOPIC)
+    if identity is None:
+        return ()
+    return _other_topics(catalog, addresses) or _in_tables(catalog, addresses, identity)
+
+
+def _other_topics(catalog: Catalog, addresses: Addresses) -> tuple[str, ...]:
+    """Those topics that are others than the tables were filled from."""
+    ids = topic_ids(addresses.kafka, (names.RAW_TOPIC, names.ALERT_TOPIC), timeout=3)
+    problems = []
+    for topic in (names.RAW_TOPIC, names.ALERT_TOPIC):
+        was = recorded_identity(catalog, topic)
+        if was is None or ids.get(topic) == was.topic_id:
+            continue
+        what = "is gone" if topic not in ids else "was deleted and made again: its offsets name other records now"
+        problems.append(f"the topic {topic} {what}")
+    return tuple(problems)
+
+
+def _in_tables(catalog: Catalog, addresses: Addresses, identity: LogIdentity) -> tuple[str, ...]:
+    paths = StatePaths(Path(addresses.pipeline_state))
+    settled = read_settled(paths.settled_offsets)
+    skips = passed(read_skips(paths.skips)).get(names.RAW_TOPIC, {})
+    (log,) = topic_offsets(addresses.kafka, (names.RAW_TOPIC,), timeout=3)
+    with committed(catalog, addresses) as (_, connection):
+        found, now = examine(
+            connection,
+            identity.first_offsets,
+            {part: 0 if _skipped(skips.get(part), start) else start for part, start in log.earliest.items()},
+            settled,
+            lambda part, gap: _records_in(addresses, skips.get(part), part, gap),
+        )
+        ((alerts_twice,),) = connection.execute(_ALERTS_TWICE).fetchall()
+    if now != settled:
+        write_settled(paths.settled_offsets, now)
+    problems = (f"records of {names.RAW_TOPIC}: {'; '.join(map(str, found))}",) if found else ()
+    return problems + ((f"alerts stored twice: {alerts_twice:,}",) if alerts_twice else ())
+
+
+def _skipped(skip: Skip | None, log_start: int) -> bool:
+    """Whether a person has passed over all that was deleted before `log_start`."""
+    return skip is not None and log_start <= skip.offset + 1
+
+
+def _records_in(addresses: Addresses, skip: Skip | None, partition: int, gap: Range) -> frozenset[int] | None:
+    """Those offsets of `gap` at which a record stands; none of what a person passed over after it had been deleted."""
+    found = recorded_offsets(addresses.kafka, names.RAW_TOPIC, partition, *gap, timeout=3)
+    return frozenset() if found is None and _skipped(skip, gap[1]) else found

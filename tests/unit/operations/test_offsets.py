@@ -9,11 +9,11 @@ from contracts.errors import NotRunning
 from contracts.paths import StatePaths
 from contracts.positions import Position
 from lake.log_identity import LogIdentity, record_identity
-from operations import offsets
 from operations.health import Health
 from operations.offsets import compare_offsets
-from operations.skips import add_skip
+from pipeline_assets.lib import offset_agreement
 from pipeline_assets.lib.kafka_offsets import PartitionOffsets, TopicOffsets
+from pipeline_assets.lib.skips import add_skip
 from tests.lake_tables import Lake, alert, dead_letter, transaction
 
 _IDS = {names.RAW_TOPIC: "raw-1", names.ALERT_TOPIC: "alerts-1"}
@@ -39,13 +39,13 @@ def log_is(
     records: frozenset[int] | None = None,
 ) -> None:
     topic = TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(0, start, 1000),))
-    monkeypatch.setattr(offsets, "topic_offsets", lambda *_, **__: (topic,))
-    monkeypatch.setattr(offsets, "topic_ids", lambda *_, **__: ids)
-    monkeypatch.setattr(offsets, "recorded_offsets", lambda *_, **__: records)
+    monkeypatch.setattr(offset_agreement, "topic_offsets", lambda *_, **__: (topic,))
+    monkeypatch.setattr(offset_agreement, "topic_ids", lambda *_, **__: ids)
+    monkeypatch.setattr(offset_agreement, "recorded_offsets", lambda *_, **__: records)
 
 
 def line(lake: Lake) -> tuple[Health, str]:
-    found = compare_offsets(lake.catalog, lake.addresses, StatePaths(lake.state))
+    found = compare_offsets(lake.catalog, lake.addresses)
     return found.health, found.detail
 
 
@@ -54,8 +54,8 @@ def test_compare_offsets_every_record_once_is_healthy_and_kept(filled: Lake) -> 
     assert "3" in StatePaths(filled.state).settled_offsets.read_text()
 
 
-def test_compare_offsets_before_the_first_start_nothing_is_said(lake: Lake) -> None:
-    assert line(lake) == (Health.HEALTHY, "nothing stored yet")
+def test_compare_offsets_before_the_first_start_is_healthy(lake: Lake) -> None:
+    assert line(lake) == (Health.HEALTHY, "every record once")
 
 
 def test_compare_offsets_record_stored_twice_is_told_at_once_in_whatever_table(filled: Lake) -> None:
@@ -106,5 +106,5 @@ def test_compare_offsets_while_kafka_is_away_nothing_is_compared(
     def silent(*_: object, **__: object) -> dict[str, str]:
         raise NotRunning("Kafka does not answer")
 
-    monkeypatch.setattr(offsets, "topic_ids", silent)
+    monkeypatch.setattr(offset_agreement, "topic_ids", silent)
     assert line(filled) == (Health.HEALTHY, "not compared: Kafka does not answer")

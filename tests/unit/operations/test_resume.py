@@ -14,8 +14,8 @@ from contracts.positions import Position
 from contracts.settings import Settings
 from operations import resume
 from operations.resume import Start, lakehouse_start
-from operations.skips import Skip, add_skip
 from pipeline_assets.lib.kafka_offsets import PartitionOffsets, TopicOffsets
+from pipeline_assets.lib.skips import Skip, add_skip
 from streaming.checkpoints import checkpoint_folder, record_contracts, savepoint_folder
 from streaming.jobs.catalogue import job_plan
 from tests.checkpoint_files import write_metadata

@@ -73,6 +73,19 @@ def test_checks_broken_row_fails_its_dimension_as_an_error_and_names_what_broke(
     )
 
 
+def test_checks_log_and_tables_that_disagree_fail_consistency_as_the_status_does(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.append(names.TRANSACTIONS, [transaction(0)])
+    said = "records of transactions.raw: 1 stored twice (from 0/0 on)"
+    monkeypatch.setattr("pipeline_assets.checks.disagreements", lambda catalog, addresses: (said,))
+    consistency = _checks(lake, names.TRANSACTIONS, "consistency")["consistency"]
+    assert (consistency.passed, consistency.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    table = consistency.metadata["expectations"]
+    assert isinstance(table, dg.TableMetadataValue)
+    assert table.records[0].data["examples"] == said
+
+
 def test_checks_breach_that_is_not_critical_is_a_warning(lake: Lake) -> None:
     lake.append(names.TRANSACTIONS, [transaction(0), transaction(2, transaction_id=transaction(0)["transaction_id"])])
     uniqueness = _checks(lake, names.TRANSACTIONS, "uniqueness")["uniqueness"]

@@ -283,12 +283,6 @@ def test_run_distribution_that_is_another_one_is_a_warning(lake: Lake) -> None:
     assert all(outcome.passed for outcome in too_few.outcomes)
 
 
-def test_run_missing_record_in_the_middle_is_a_gap(lake: Lake) -> None:
-    lake.append(names.TRANSACTIONS, [transaction(number) for number in (0, 2, 6)])
-    (found,) = [outcome for outcome in judge(lake, names.TRANSACTIONS).outcomes if not outcome.passed]
-    assert (found.dimension, found.critical) == ("consistency", True)
-
-
 def test_run_offending_values_are_given_as_examples(lake: Lake) -> None:
     lake.append(names.TRANSACTIONS, [transaction(0), transaction(2, channel="fax"), transaction(4, channel="fax")])
     (found,) = [outcome for outcome in judge(lake, names.TRANSACTIONS).outcomes if not outcome.passed]

@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from contracts.record_sizes import DEAD_LETTER_PAYLOAD_CHARACTERS, DEAD_LETTER_TOPIC_BYTES, RAW_TOPIC_BYTES
 from contracts.schema import load_contract
 from generator.malformed import MALFORMATIONS
-from operations.skips import REASON_CODE
+from pipeline_assets.lib.skips import REASON_CODE
 from streaming.explain import Explanation, explain, shorten
 from tests.mutant_records import mutants
 from tests.nasty_records import VALID, compact, nasty

@@ -13,8 +13,8 @@ from contracts.paths import StatePaths
 from contracts.positions import Position
 from contracts.settings import Settings
 from operations.skipping import skip_to
-from operations.skips import add_skip, keep_skipped, passed, read_skips
 from pipeline_assets.lib.kafka_offsets import PartitionOffsets, TopicOffsets
+from pipeline_assets.lib.skips import add_skip, keep_skipped, passed, read_skips
 from tests.lake_tables import Lake
 
 
