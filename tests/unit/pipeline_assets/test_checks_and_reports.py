@@ -1,5 +1,7 @@
 """What Dagster's own runs produce over real tables: the checks, and the reports."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import dagster as dg
 import pytest
 
 from contracts import names, tables
+from contracts.paths import PROJECT
 from pipeline_assets.checks import CHECKS
 from pipeline_assets.graph import table_key
 from pipeline_assets.reports import column_lineage, data_docs, generator_score, stream_summary
@@ -78,12 +81,18 @@ def test_checks_log_and_tables_that_disagree_fail_consistency_as_the_status_does
 ) -> None:
     lake.append(names.TRANSACTIONS, [transaction(0)])
     said = "records of transactions.raw: 1 stored twice (from 0/0 on)"
-    monkeypatch.setattr("pipeline_assets.checks.disagreements", lambda catalog, addresses: (said,))
+    monkeypatch.setattr("pipeline_assets.lib.offset_agreement.disagreements", lambda catalog, addresses: (said,))
     consistency = _checks(lake, names.TRANSACTIONS, "consistency")["consistency"]
     assert (consistency.passed, consistency.severity) == (False, dg.AssetCheckSeverity.ERROR)
     table = consistency.metadata["expectations"]
     assert isinstance(table, dg.TableMetadataValue)
     assert table.records[0].data["examples"] == said
+
+
+def test_definitions_loaded_by_the_code_server_bring_no_duckdb_along() -> None:
+    """It would hold the memory for ever."""
+    code = "import sys, pipeline_assets.definitions; sys.exit('duckdb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=PROJECT, check=False).returncode == 0
 
 
 def test_checks_breach_that_is_not_critical_is_a_warning(lake: Lake) -> None:
