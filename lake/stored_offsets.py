@@ -24,7 +24,7 @@ _HOLDS: Mapping[str, tuple[tables.Table, ...]] = {
 
 
 def positions_sql(topic: str) -> str:
-    """SQL for the `part` and `place` of every row whose record stands in `topic`."""
+    """Write SQL for the `part` and `place` of every row whose record is in `topic`."""
 
     def one(table: tables.Table) -> str:
         partition, offset = table.position

@@ -118,7 +118,7 @@ def verify_identity(catalog: Catalog, addresses: Addresses, topic: str, now: Top
 
 
 def _first_offsets(catalog: Catalog, addresses: Addresses, topic: str, now: TopicOffsets) -> dict[int, int]:
-    """Of tables that an earlier version filled, the first offset that is stored; else the first that Kafka has."""
+    """Return the first offset that an earlier version stored, by partition; else the first that Kafka has."""
     with connect(catalog, addresses.iceberg_warehouse) as connection:
         return {**now.earliest, **first_offsets(connection, topic)}
 
@@ -147,7 +147,7 @@ def refuse_deleted(topic: TopicOffsets, reached: Mapping[int, int]) -> None:
 
 
 def _fitting(addresses: Addresses, settings: Settings) -> tuple[RestorePoint, ...]:
-    """The checkpoints and savepoints of this plan, or of one whose contracts have only grown since; newest first."""
+    """Return the checkpoints of this plan, or of one whose contracts have only grown since, the newest first."""
     checkpoints = settings.paths.checkpoints
     fingerprint = job_plan(_JOB, addresses, settings).fingerprint
     return tuple(

@@ -165,7 +165,7 @@ def _whole_table(
 
 
 def _offsets(catalog: Catalog, lake: LakeResource) -> tuple[CheckOutcome, ...]:
-    """Whether the tables hold every record of the log once; nothing while Kafka cannot be asked."""
+    """Tell whether the tables hold every record of the log once; nothing while Kafka cannot be asked."""
     # DuckDB is loaded when a check runs, never with this module.
     import duckdb
 

@@ -92,7 +92,7 @@ def savepoint_folder(checkpoints: Path, job: str, fingerprint: str) -> Path:
 
 
 def newest_restore_point(checkpoints: Path, job: str, fingerprint: str = "*") -> RestorePoint | None:
-    """The newest one of `job`, of the plan with that fingerprint or of any; None where it never completed one."""
+    """Return the newest one of `job`, of the plan with that fingerprint or of any; None if it never completed one."""
     return next(iter(restore_points(checkpoints, job, fingerprint)), None)
 
 
@@ -119,7 +119,7 @@ class Recorded:
 
 
 def record_contracts(checkpoints: Path, job: str, fingerprint: str) -> None:
-    """Writes down what the plan of that fingerprint is made of."""
+    """Write down what the plan of that fingerprint is made of."""
     path = _contracts_file(checkpoints, job, fingerprint)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -129,7 +129,7 @@ def record_contracts(checkpoints: Path, job: str, fingerprint: str) -> None:
 
 
 def recorded_contracts(checkpoints: Path, job: str, fingerprint: str) -> Recorded | None:
-    """What the plan of that fingerprint was made of; None where it was not written down."""
+    """Return what the plan of that fingerprint was made of; None if it was not written down."""
     path = _contracts_file(checkpoints, job, fingerprint)
     if not path.exists():
         return None

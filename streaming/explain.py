@@ -49,7 +49,7 @@ class Explanation(NamedTuple):
 
 
 def explain(payload: bytes | None) -> Explanation:
-    """The explanation of a refused transaction whose value is `payload` (None: a record without a value)."""
+    """Explain why the transaction whose value is `payload` (None: a record without a value) was refused."""
     return breach_of(payload, "transaction") or _disagreement((payload or b"").decode("utf-8"))
 
 

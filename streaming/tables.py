@@ -237,7 +237,7 @@ def alert_sink(addresses: Addresses) -> str:
 
 
 def alert_source(addresses: Addresses, *, group: str) -> str:
-    """The alerts topic, for storing: bytes as they came, since anybody may have written them."""
+    """Write the alerts topic for storing: bytes as they came, since anybody may have written them."""
     kafka = _source_options(topic=names.ALERT_TOPIC, kafka=addresses.kafka, group=group, starts=NOWHERE, stored=True)
     return (
         f"CREATE TEMPORARY TABLE {ALERTS_IN} (\n  payload STRING,\n{_POSITION}\n) {options({**kafka, 'format': 'raw'})}"
@@ -245,7 +245,7 @@ def alert_source(addresses: Addresses, *, group: str) -> str:
 
 
 def read_alerts_view(name: str) -> str:
-    """Every record of the alerts topic, as `alert`: the columns of an alert, or why it is none.
+    """Write a view of every record of the alerts topic, as `alert`: the columns of an alert, or why it is none.
 
     To be read through `Once`: it is read by Python (`streaming/alerts_in.py`).
     """
@@ -255,7 +255,7 @@ FROM {ALERTS_IN}"""
 
 
 def alert_columns() -> str:
-    """The columns of an alert, typed, of a view with those of `read_alerts_view`."""
+    """List the columns of an alert, typed, of a view with those of `read_alerts_view`."""
     columns = []
     for field in load_contract("alert").fields:
         value = f"a.alert.`{field.column}`"

@@ -55,7 +55,7 @@ class _Log:
         return [TopicPartition(names.RAW_TOPIC, partition) for partition in sorted(topic.partitions)]
 
     def ends(self) -> dict[int, int]:
-        """By partition, the offset after its last record.
+        """Return by partition the offset after its last record.
 
         Not the end of the log: what follows the last record of a transaction is a marker, which no job reads, so that
         none would ever be seen to have passed it.
@@ -77,7 +77,7 @@ class _Log:
         return earliest
 
     def _last_record(self, partition: int, begin: int, end: int) -> int | None:
-        """The offset of the partition's last committed record from `begin` to before `end`; None where none is."""
+        """Return the offset of the partition's last committed record from `begin` to before `end`; None if none is."""
         last = None
         self._consumer.assign([TopicPartition(names.RAW_TOPIC, partition, begin)])
         try:

@@ -95,14 +95,14 @@ class Switch:
         return found[1] if found else None
 
     def _has_lost_its_state(self, deployment: Deployment) -> bool:
-        """Whether its job has completed a checkpoint, and none is there any more that could be read."""
+        """Tell whether its job has completed a checkpoint, and none is there any more that could be read."""
         if self._state_of(deployment) is not None:
             return False
         begin = deployment.begin.judge_from if deployment.begin else {}
         return any(offset > begin.get(part, 0) for part, offset in self._stopped_at(deployment).items())
 
     def _want_again(self, deployment: Deployment) -> Deployment:
-        """The same rules once more, beginning where their job stopped, with windows warmed from the log."""
+        """Want the same rules once more, from where their job stopped, with windows warmed from the log."""
         folder = self.deployments.folder(deployment)
         log.error("the state of alerting is lost; its windows are warmed from the log", deployment=deployment.number)
         return self.deployments.want(

@@ -124,7 +124,7 @@ def committed_offsets(kafka: KafkaAccess, group: str, topic: str, *, timeout: fl
 
 
 def topic_ids(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5.0) -> dict[str, str]:
-    """By name, the ids (base64) that the broker gave to those of `topics` that exist; `timeout` is in seconds.
+    """Return by name the ids (base64) that the broker gave to those of `topics` that exist; `timeout` is in seconds.
 
     Raises NotRunning where the broker does not answer in time.
     """
@@ -142,7 +142,7 @@ def topic_ids(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5
 def set_group_offsets(
     kafka: KafkaAccess, group: str, offsets: Mapping[str, Mapping[int, int]], *, timeout: float = 10.0
 ) -> None:
-    """Has the consumer group `group` read from `offsets` (by topic and partition) on. No member of it may be running.
+    """Have the consumer group `group` read from `offsets` (by topic and partition) on. No member of it may be running.
 
     Raises NotRunning where the broker does not answer or refuses.
     """
@@ -161,7 +161,7 @@ def set_group_offsets(
 def recorded_offsets(
     kafka: KafkaAccess, topic: str, partition: int, begin: int, end: int, *, timeout: float = 10.0
 ) -> frozenset[int] | None:
-    """Return the offsets from `begin` to before `end` at which a committed record stands; None if Kafka deleted some.
+    """Return the offsets from `begin` to before `end` that have a committed record; None if Kafka deleted some.
 
     Raises NotRunning if the broker does not answer, or has not sent all of them after `timeout` seconds.
     """

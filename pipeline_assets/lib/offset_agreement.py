@@ -149,7 +149,7 @@ def disagreements(catalog: Catalog, addresses: Addresses) -> tuple[str, ...]:
 
 
 def _other_topics(catalog: Catalog, addresses: Addresses) -> tuple[str, ...]:
-    """Those topics that are others than the tables were filled from."""
+    """Name the topics that are others than the tables were filled from."""
     ids = topic_ids(addresses.kafka, (names.RAW_TOPIC, names.ALERT_TOPIC), timeout=3)
     problems = []
     for topic in (names.RAW_TOPIC, names.ALERT_TOPIC):
@@ -182,11 +182,11 @@ def _in_tables(catalog: Catalog, addresses: Addresses, identity: LogIdentity) ->
 
 
 def _skipped(skip: Skip | None, log_start: int) -> bool:
-    """Whether a person has passed over all that was deleted before `log_start`."""
+    """Tell whether a person has passed over all that was deleted before `log_start`."""
     return skip is not None and log_start <= skip.offset + 1
 
 
 def _records_in(addresses: Addresses, skip: Skip | None, partition: int, gap: Range) -> frozenset[int] | None:
-    """Those offsets of `gap` at which a record stands; none of what a person passed over after it had been deleted."""
+    """Return the offsets of `gap` that have a record; none of what a person passed over after it had been deleted."""
     found = recorded_offsets(addresses.kafka, names.RAW_TOPIC, partition, *gap, timeout=3)
     return frozenset() if found is None and _skipped(skip, gap[1]) else found

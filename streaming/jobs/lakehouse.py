@@ -72,7 +72,7 @@ FROM {tables.JUDGED_ONCE} WHERE field_values IS NULL"""
 
 
 def _refused_view() -> str:
-    """Refused transactions, and what stands in the alerts topic and is no alert."""
+    """Write a view of refused transactions, and of what is in the alerts topic and is no alert."""
     columns = ", ".join(f"`{field.name}`" for field in load_contract("dead-letter").fields)
     of_transaction = ", ".join(f"e.explanation.{name}" for name in Explanation._fields)
     of_alert = ", ".join(f"a.alert.{name}" for name in Explanation._fields)

@@ -1,4 +1,4 @@
-"""What is made of a record of the topic `alerts`, whoever wrote it."""
+"""What is made of a record of the topic `alerts`, ours or a stranger's."""
 
 import json
 from typing import Any
