@@ -1,4 +1,4 @@
-"""What the job `lakehouse` goes on from when it is submitted: its newest usable state, else what the tables hold.
+"""Decides what the job `lakehouse` goes on from: its newest usable state, else what the tables hold.
 
 It never begins at the offsets of Kafka's consumer group, which lag behind the tables, or at the first record while rows
 are there: both would store rows a second time. `alerting` goes on from a checkpoint of its deployment or from where
@@ -40,7 +40,7 @@ _WAYS_ON = (
 
 @dataclass(frozen=True)
 class Start:
-    """What the job goes on from: `point`, or without state from `offsets`."""
+    """A start of the job: from the state `point`, or without state from `offsets`."""
 
     point: RestorePoint | None = None
     offsets: Places = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What `pipeline skip` does: notes the decision, and has `lakehouse` begin again, which carries it out."""
+"""Carries out `pipeline skip`: notes the decision, and has `lakehouse` begin again, which then follows it."""
 
 import httpx
 
@@ -31,8 +31,9 @@ def skip_to(settings: Settings, position: str, *, why: str, operator: str) -> bo
         raise PipelineError("a reason is needed: --why")
     addresses = Addresses.read(settings.paths.root)
     (topic,) = topic_offsets(addresses.kafka, (place.topic,))
-    if place.offset >= topic.ends.get(place.partition, 0):
-        raise PipelineError(f"there is no record at {place} yet; the topic ends at {topic.ends}")
+    end = topic.ends.get(place.partition, 0)
+    if place.offset >= end:
+        raise PipelineError(f"there is no record at {place} yet; the last offset of that partition is {end - 1}")
     add_skip(settings.paths.skips, place, why=why, operator=operator)
     try:
         with rest_client(addresses.flink_rest_url, timeout=5) as flink:

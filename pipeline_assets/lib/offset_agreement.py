@@ -1,4 +1,4 @@
-"""Whether the tables hold every record of the log once: what is stored twice, what is missing, which log it is.
+"""Tells whether the tables hold every record of the log once: what is stored twice, what is missing, which log it is.
 
 Offsets of the raw topic need not follow each other: a producer's transactions leave markers between records. So a gap
 is asked of Kafka once, read-committed, while it still has it; what was found is kept in the state folder, and the next
@@ -31,7 +31,7 @@ Ask = Callable[[int, Range], frozenset[int] | None]
 
 @dataclass(frozen=True)
 class Settled:
-    """What is known of one partition: of the offsets before `until`, so many (`markers`) are no records."""
+    """A partition as far as it is known: of the offsets before `until`, so many (`markers`) are no records."""
 
     until: int
     markers: int = 0

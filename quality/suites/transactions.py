@@ -52,7 +52,7 @@ def _accurate(settings: Accuracy) -> tuple[Expectation, ...]:
 
 
 def _consistent() -> tuple[Expectation, ...]:
-    """That no record is missing is told elsewhere: of a gap only Kafka knows whether a record stood in it."""
+    """Expect no record in both tables. Missing ones are told elsewhere: only Kafka knows what a gap is."""
     refused = f"""SELECT "partition", "offset" FROM {names.DEAD_LETTERS} WHERE topic = '{names.RAW_TOPIC}'"""
     return (
         NoRows(
