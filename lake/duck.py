@@ -76,9 +76,8 @@ def connect_to(
         connection.execute("SET lock_configuration = true")
         connection.execute(f"CREATE SCHEMA {names.NAMESPACE}")
         for name, location in locations.items():
-            rows = iceberg_scan(location, snapshots.get(name))
-            empty = " WHERE false" if snapshots.get(name, 0) is None else ""
-            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {rows}{empty}")
+            rows = rows_at(location, snapshots[name]) if name in snapshots else iceberg_scan(location)
+            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {rows}")
             connection.execute(f"CREATE VIEW {name} AS FROM {names.NAMESPACE}.{name}")
         yield connection
 
@@ -116,10 +115,16 @@ def load_iceberg(execute: Callable[[str], object], location: str) -> None:
         execute(f"CREATE SECRET warehouse (TYPE s3, {values})")
 
 
-def iceberg_scan(metadata_location: str, snapshot_id: int | None = None) -> str:
-    """SQL for the rows of a table: of its snapshot `snapshot_id`, or of the one current in that metadata file."""
-    pinned = f", snapshot_from_id = {snapshot_id}::UBIGINT" if snapshot_id is not None else ""
-    return f"iceberg_scan({quote(metadata_location)}{pinned})"
+def iceberg_scan(metadata_location: str) -> str:
+    """Write SQL for the rows of the snapshot that is current in a metadata file, to follow FROM."""
+    return f"iceberg_scan({quote(metadata_location)})"
+
+
+def rows_at(metadata_location: str, snapshot_id: int | None) -> str:
+    """Write SQL for the rows of the snapshot `snapshot_id`, to follow FROM; for none of them if that is None."""
+    if snapshot_id is None:
+        return f"(FROM {iceberg_scan(metadata_location)} WHERE false)"
+    return f"iceberg_scan({quote(metadata_location)}, snapshot_from_id = {snapshot_id}::UBIGINT)"
 
 
 def _folder(warehouse: str) -> str:

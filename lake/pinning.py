@@ -25,7 +25,7 @@ def pin(catalog: Catalog, wanted: Iterable[tables.Table]) -> Mapping[str, Pinned
     """Return by name the newest snapshot of each table that all of them have reached.
 
     A table that Flink never wrote to counts as having reached everything. If Flink wrote none of them, or the common
-    one has been forgotten, it is the newest.
+    one has been forgotten, it is the newest; None if a table had no rows at the common one.
     """
     return _pinned(catalog, wanted, unwritten=None)
 
@@ -48,6 +48,9 @@ class _Reached:
 
 
 _NOTHING = _Reached(-1, 0)
+# The sequence number of a table's first snapshot: before it there were no rows. (Expiry also removes the parent of the
+# oldest that it keeps, so that a snapshot without one need not be the first.)
+_FIRST = 1
 
 
 def _pinned(catalog: Catalog, wanted: Iterable[tables.Table], *, unwritten: _Reached | None) -> Mapping[str, Pinned]:
@@ -83,11 +86,14 @@ def _reached(history: list[SnapshotFacts], jobs: Mapping[str, int]) -> _Reached 
 
 
 def _newest(history: list[SnapshotFacts], jobs: Mapping[str, int], common: _Reached | None) -> int | None:
-    """The newest in `history` (newest first) whose last commit of Flink is not beyond the checkpoint `common`."""
+    """Return the newest in `history` (newest first) whose last commit of Flink is not beyond the checkpoint `common`.
+
+    None if the table had no rows at that checkpoint. If its snapshots of that time have been forgotten, the newest.
+    """
     if common == _NOTHING:
         return None
     for place, commit in enumerate(history):
         last = _reached(history[place:], jobs)
         if common is None or last is None or last <= common:
             return commit.snapshot_id
-    return history[0].snapshot_id if history else None
+    return history[0].snapshot_id if history and history[-1].sequence_number != _FIRST else None
