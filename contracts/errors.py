@@ -9,6 +9,7 @@ PipelineError
 ├── NotRunning             a command needs a running pipeline and there is none
 │   └── NoLedger           no traffic generator has written a ledger
 ├── ComponentFailed        a process or a Flink job did not become healthy
+├── TableDamaged           a file of the tables or of their catalog is missing, cut short or unreadable
 ├── QueryError             a query was refused or failed
 └── CheckError             a data check could not be carried out
 
@@ -98,6 +99,16 @@ class NoLedger(NotRunning):
 
 class ComponentFailed(PipelineError):
     """A process or a Flink job ended, or did not become ready in time."""
+
+
+class TableDamaged(PipelineError):
+    """A file of the tables or of their catalog is missing, cut short or unreadable; `location` is its path or URI."""
+
+    page = "docs/operations.md"
+
+    def __init__(self, message: str, *, location: str = "") -> None:
+        self.location = location
+        super().__init__(message)
 
 
 class QueryError(PipelineError):

@@ -7,23 +7,53 @@ serves Flink's JDBC catalog too: readers then never block the committing job.
 import sqlite3
 from pathlib import Path
 
-from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.catalog import Catalog
+from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+from pyiceberg.exceptions import ValidationError
+from pyiceberg.table import Table
+from pyiceberg.typedef import Identifier
+from sqlalchemy import select
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from contracts.addresses import Addresses
 from contracts.postgres import sqlalchemy_url
 from contracts.s3 import is_s3, pyiceberg_properties
+from lake.catalog_file import metadata_damaged
 
 
-def open_catalog(addresses: Addresses) -> SqlCatalog:
-    """The catalog at `addresses`; its SQLite file and folders are made where they are missing."""
+class LakeCatalog(SqlCatalog):
+    """A catalog that names the metadata file which it cannot read."""
+
+    def load_table(self, identifier: str | Identifier) -> Table:
+        """Return the table as it is now. Raises NoSuchTableError, TableDamaged."""
+        try:
+            return super().load_table(identifier)
+        except (ValueError, ValidationError, OSError) as error:  # not of a table; not there, or not to be read
+            name = ".".join(Catalog.identifier_to_tuple(identifier))
+            raise metadata_damaged(name, self._location(identifier), error) from error
+
+    def _location(self, identifier: str | Identifier) -> str:
+        with Session(self.engine) as session:
+            found = session.scalar(
+                select(IcebergTables.metadata_location).where(
+                    IcebergTables.catalog_name == self.name,
+                    IcebergTables.table_namespace == Catalog.namespace_to_string(Catalog.namespace_from(identifier)),
+                    IcebergTables.table_name == Catalog.table_name_from(identifier),
+                )
+            )
+        return str(found)
+
+
+def open_catalog(addresses: Addresses) -> LakeCatalog:
+    """Return the catalog at `addresses`; its SQLite file and folders are made if they are missing."""
     uri = sqlalchemy_url(addresses.iceberg_catalog_uri)
     _prepare(uri)
     # Pinged: a server may have been started anew since a connection was last used.
     properties = {"uri": uri, "warehouse": addresses.iceberg_warehouse, "pool_pre_ping": "true"}
     if is_s3(addresses.iceberg_warehouse):
         properties |= pyiceberg_properties()
-    return SqlCatalog(addresses.iceberg_catalog_name, **properties)
+    return LakeCatalog(addresses.iceberg_catalog_name, **properties)
 
 
 def _prepare(uri: str) -> None:

@@ -18,6 +18,7 @@ import duckdb
 from contracts import names, tables
 from contracts.errors import ConfigError, QueryError
 from contracts.s3 import duckdb_secret, is_s3
+from lake.damage import refuse_damaged_manifests
 from lake.sql import quote
 
 # PyIceberg takes a second to import, which `pipeline trace` has not.
@@ -50,7 +51,7 @@ def connect_to(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The same for the tables whose newest metadata files lie at `locations`, by name.
 
-    A table named in `snapshots` is seen as of that one of its snapshots, empty for None.
+    A table named in `snapshots` is seen as of that one of its snapshots, empty for None. Raises TableDamaged.
     """
     folder = _folder(warehouse)
     with (
@@ -76,6 +77,7 @@ def connect_to(
         connection.execute("SET lock_configuration = true")
         connection.execute(f"CREATE SCHEMA {names.NAMESPACE}")
         for name, location in locations.items():
+            refuse_damaged_manifests(connection, name, location, snapshots.get(name))
             rows = rows_at(location, snapshots[name]) if name in snapshots else iceberg_scan(location)
             connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {rows}")
             connection.execute(f"CREATE VIEW {name} AS FROM {names.NAMESPACE}.{name}")

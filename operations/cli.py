@@ -259,6 +259,20 @@ def reset(
 
 
 @app.command()
+def repair() -> None:
+    """Make a state folder usable again that was damaged while it was down; what was damaged is moved aside."""
+    from operations.audit import audited
+    from operations.embedded.lifecycle import Pipeline
+    from operations.terminal import console
+
+    settings = _settings()
+    with audited(settings.paths, "repair"):
+        done = Pipeline(settings).repair()
+    for sentence in done or ("nothing that can be mended is damaged",):
+        console().print(f"{escape(sentence)}.", soft_wrap=True)
+
+
+@app.command()
 def skip(
     position: Annotated[str, typer.Argument(help="The last record to pass over: partition/offset.")],
     why: Annotated[str, typer.Option("--why", help="The reason, which the dead letters and the audit log keep.")],

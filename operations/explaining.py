@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 
 from contracts.addresses import Addresses
-from contracts.errors import NotRunning, QueryError
-from lake.catalog import open_catalog
-from lake.duck import connect
+from contracts.errors import QueryError
+from lake.duck import connect_to
+from lake.locations import metadata_locations
 from streaming.deployments import Deployments
 from streaming.rules.base import Rule
 
@@ -48,13 +48,8 @@ def explain(addresses: Addresses, deployments: Deployments, alert_id: str) -> Ex
             f"{alert_id!r} is no alert id: give its {_SHORTEST} to 64 hexadecimal digits, or the first of them. "
             'See them: pipeline query "select alert_id, rule_id from alerts"'
         )
-    from pyiceberg.exceptions import NoSuchTableError
-
-    try:
-        with open_catalog(addresses) as catalog, connect(catalog, addresses.iceberg_warehouse) as connection:
-            return _explain(connection, deployments, alert_id)
-    except NoSuchTableError:
-        raise NotRunning("there are no tables yet. Start the pipeline once: pipeline up") from None
+    with connect_to(metadata_locations(addresses), addresses.iceberg_warehouse) as connection:
+        return _explain(connection, deployments, alert_id)
 
 
 def _explain(connection: duckdb.DuckDBPyConnection, deployments: Deployments, alert_id: str) -> Explanation:

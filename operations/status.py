@@ -26,6 +26,7 @@ from operations.commits import Patience, find_cause, judge_commits
 from operations.embedded.lifecycle import Pipeline
 from operations.health import Component, Health
 from operations.offsets import compare_offsets
+from operations.table_files import examine_files
 from pipeline_assets.lib.commit_latency import commit_delays
 from pipeline_assets.lib.kafka_offsets import offsets_at, topic_offsets
 
@@ -138,7 +139,10 @@ def take_status(pipeline: Pipeline) -> Status:
     except (KafkaException, NotRunning):
         topics = ()  # the broker's own line says so
     now = datetime.now(UTC)
-    lake = take_lake_status(addresses, now=now)
+    files = examine_files(addresses)
+    components = (*components, files) if files else components
+    # Nothing else opens tables of which a file cannot be read.
+    lake = take_lake_status(addresses, now=now) if files and files.health is Health.HEALTHY else None
     if lake:
         with open_catalog(addresses) as catalog:
             offsets = compare_offsets(catalog, addresses)

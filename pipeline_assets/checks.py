@@ -13,7 +13,7 @@ import dagster as dg
 from pyiceberg.catalog import Catalog
 
 from contracts import tables
-from contracts.errors import NotRunning
+from contracts.errors import CheckError, NotRunning
 from lake.added import added_rows
 from lake.pinning import pin
 from lake.snapshots import current_snapshot
@@ -28,6 +28,7 @@ from quality.suites.catalogue import SUITES
 NEW_ROWS, PASS_RATE = "new_rows", "pass_rate"
 # More rows of a commit tell no more of it, and 50,000 are 15 MB.
 ROWS_CHECKED = 50_000
+_EXAMPLES = 3
 _DESCRIPTIONS = {
     "uniqueness": "No row, and no record of Kafka, is stored twice.",
     "completeness": "Every column that must have a value has one.",
@@ -129,6 +130,14 @@ def _whole_table(
 ) -> Iterator[dg.AssetCheckResult]:
     from quality.runner import run
 
+    if lost := _lost_files(lake, table):
+        yield dg.AssetCheckResult(
+            check_name="consistency",
+            asset_key=table_key(table.name),
+            **verdict((lost,)),
+            metadata={"expectations": _table((lost,)), "expectations_broken": 1},
+        )
+        raise CheckError(f"no suite can be evaluated, as data files of {table.name} are missing: {lost.examples[0]}")
     with lake.catalog() as catalog:
         pinned = pin(catalog, tables.stream_tables())
         offsets = _offsets(catalog, lake) if table.name == tables.transactions().name else ()
@@ -162,6 +171,21 @@ def _whole_table(
             **snapshot,
         },
     )
+
+
+def _lost_files(lake: LakeResource, table: tables.Table) -> CheckOutcome | None:
+    """Return the breach that data files are missing which the newest snapshot names; None if all are there."""
+    # DuckDB is loaded when a check runs, never with this module.
+    from lake.examination import lost_files
+    from lake.locations import metadata_locations
+
+    addresses = lake.addresses()
+    location = metadata_locations(addresses)[table.name]
+    lost = lost_files({table.name: location}, addresses.iceberg_warehouse).get(table.name)
+    if not lost:
+        return None
+    said = "every data file that the newest snapshot names is there"
+    return CheckOutcome(said, "consistency", True, passed=False, rows=0, unexpected=None, examples=lost[:_EXAMPLES])
 
 
 def _offsets(catalog: Catalog, lake: LakeResource) -> tuple[CheckOutcome, ...]:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
-from pyiceberg.exceptions import NoSuchTableError
 
 from contracts import names
 from contracts.addresses import Addresses
-from contracts.errors import NotRunning, QueryError
+from contracts.errors import QueryError
 from contracts.positions import Position
-from lake.catalog import open_catalog
-from lake.duck import connect
+from lake.duck import connect_to
+from lake.locations import metadata_locations
 from operations.dead_letters.payloads import Payload
 
 _FACTS = 'topic, "partition", "offset", reason_code, message, failed_at, replayed_from'
@@ -126,12 +125,9 @@ class Tables:
 
 @contextmanager
 def open_tables(addresses: Addresses) -> Iterator[Tables]:
-    """The tables of the pipeline at `addresses`, running or not. Raises NotRunning before the first ones."""
-    try:
-        with connect(open_catalog(addresses), addresses.iceberg_warehouse) as connection:
-            yield Tables(connection)
-    except NoSuchTableError:
-        raise NotRunning("there are no tables yet. Start the pipeline once: pipeline up") from None
+    """Open the tables of the pipeline at `addresses`, running or not. Raises NotRunning before the first ones."""
+    with connect_to(metadata_locations(addresses), addresses.iceberg_warehouse) as connection:
+        yield Tables(connection)
 
 
 def _position(row: tuple[object, ...]) -> Position:

@@ -30,6 +30,7 @@ from operations.ports import choose_ports
 from operations.preflight import check_configuration
 from operations.refusals import clear_refusals, read_refusal
 from operations.rules.switch import want_what_is_configured
+from operations.table_files import refuse_damage
 
 _LOOK_SECONDS = 1.0
 # Of the 15 s that `down` may take: the jobs' savepoints first, then the processes.
@@ -102,7 +103,8 @@ class Pipeline:
 
         With `keep_rules` the rules in force stay so, whatever the rule file says. Jars that are missing are fetched
         first, shown in `progress`.
-        Raises ConfigError, PortTaken, JavaMissing, JarError, ComponentFailed; then nothing is left running.
+        Raises ConfigError, PortTaken, JavaMissing, JarError, TableDamaged, ComponentFailed; then nothing is left
+        running.
         """
         self._refuse_unsupervised()
         check_configuration(self.settings, generator=generator, keep_rules=keep_rules)
@@ -116,6 +118,7 @@ class Pipeline:
                 raise PipelineError("setting the tables aside was interrupted. Finish it: pipeline reset --keep-tables")
             if self.supervisor.leftovers():
                 self.supervisor.stop(seconds=_PROCESS_SECONDS)
+            refuse_damage(self.settings)
             stack = Stack(self.settings, choose_ports(self.settings), new_session(datetime.now(UTC)), generator)
             stack.prepare()
             stack.addresses.write()
@@ -259,6 +262,19 @@ class Pipeline:
             self.settings.paths.settled_offsets.unlink(missing_ok=True)
             begun.unlink()
             return namespace
+
+    def repair(self) -> tuple[str, ...]:
+        """Mend a state folder that was damaged, see `operations/repair.py`; what was done, a sentence each.
+
+        Raises PipelineError as `is_removable` does, and TableDamaged for what cannot be mended.
+        """
+        from operations.repair import repair  # takes a second, which no other command has
+
+        if not self.is_removable():
+            return ()
+        with self._alone():
+            self.is_removable()
+            return tuple(repair(self.settings))
 
     @property
     def _setting_aside(self) -> Path:

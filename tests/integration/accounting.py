@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,8 @@ FATES = f"""
 SELECT kafka_partition AS partition, kafka_offset AS "offset", transaction_id, NULL AS reason_code FROM transactions
 UNION ALL SELECT "partition", "offset", NULL, reason_code FROM dead_letters WHERE topic = '{names.RAW_TOPIC}'
 """
+# The least between two looks. One that takes a while is repeated after twice its time, so that waiting takes no more
+# than a third of a core from what is waited for.
 _LOOK_SECONDS = 0.5
 Cut = Mapping[int, int]
 """A position in the raw topic: by partition, the offset of its next record."""
@@ -40,10 +43,13 @@ Found = TypeVar("Found")
 def eventually(look: Callable[[], Found | None], what: str, *, seconds: float) -> Found:
     """What `look` returns, once that is true; fails after `seconds`, saying that `what` did not come to pass."""
     deadline = time.monotonic() + seconds
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s: {what}"
-        time.sleep(_LOOK_SECONDS)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := look():
+            return found
+        now = time.monotonic()
+        assert now < deadline, f"after {seconds:.0f} s: {what}"
+        time.sleep(max(_LOOK_SECONDS, 2 * (now - began)))
 
 
 def send(pipeline: CommandLine, *, seed: int, limit: int, rate: int, ledger: Path) -> "subprocess.Popen[bytes]":
@@ -89,10 +95,13 @@ def await_fates(pipeline: CommandLine, expected: int, *, seconds: float = 150) -
 
 def await_healthy(pipeline: CommandLine, *, seconds: float = 120) -> None:
     """Returns when everything is healthy; fails after `seconds` with what `pipeline status` says."""
-    deadline = time.monotonic() + seconds
-    while not pipeline.status().healthy:
-        assert time.monotonic() < deadline, pipeline("status", check=False).stdout
-        time.sleep(_LOOK_SECONDS)
+    try:
+        # The tables are asked once the parts are well: that costs ten times as much.
+        eventually(
+            lambda: not pipeline.unhealthy() and pipeline.status().healthy, "not everything is healthy", seconds=seconds
+        )
+    except AssertionError as error:
+        raise AssertionError(f"{error}:\n{pipeline('status', check=False).stdout}") from error
 
 
 def sent_since(addresses: Addresses, moment: datetime) -> int:
@@ -106,14 +115,11 @@ def assert_one_fate_each(addresses: Addresses, until: Cut, *, seconds: float = 6
     wanted = " OR ".join(f'(partition = {partition} AND "offset" < {end})' for partition, end in until.items())
     sql = f'SELECT count(DISTINCT (partition, "offset")) AS positions, count(*) AS rows FROM ({FATES}) WHERE {wanted}'
     expected = sum(until.values())
-    deadline = time.monotonic() + seconds
-    while True:
-        (row,) = ask(addresses, sql).to_pylist()
-        if row["positions"] >= expected or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
-    stand = f"{row['positions']} of {expected} records before {until} stand in {row['rows']} rows"
-    assert (row["positions"], row["rows"]) == (expected, expected), f"after {seconds:.0f} s: {stand}"
+    with suppress(AssertionError):  # what is there, then, is said below
+        eventually(lambda: ask(addresses, sql)["positions"][0].as_py() >= expected, "", seconds=seconds)
+    (row,) = ask(addresses, sql).to_pylist()
+    found = f"{row['positions']} of {expected} records before {until} are in {row['rows']} rows"
+    assert (row["positions"], row["rows"]) == (expected, expected), f"after {seconds:.0f} s: {found}"
 
 
 def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut) -> int:

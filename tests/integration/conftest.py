@@ -20,6 +20,7 @@ from contracts.rest import rest_client
 from contracts.settings import Settings, load_settings
 from operations.embedded.lifecycle import Pipeline
 from operations.embedded.supervision import Supervisor
+from operations.health import Health
 from operations.status import Status, take_status
 
 _FREE_PORTS = {
@@ -65,6 +66,11 @@ class CommandLine:
         Raises NotRunning.
         """
         return take_status(Pipeline(self._settings))
+
+    def unhealthy(self) -> list[str]:
+        """Return the names of the components that are not healthy; the tables are not asked. Raises NotRunning."""
+        found = Pipeline(self._settings).components()
+        return [component.name for component in found if component.health is not Health.HEALTHY]
 
     @cached_property
     def _settings(self) -> Settings:

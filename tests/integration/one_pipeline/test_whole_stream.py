@@ -17,6 +17,8 @@ import pytest
 
 from contracts import names
 from contracts.paths import PROJECT
+from lake.catalog import open_catalog
+from lake.catalog_file import local_path
 from tests.config_copies import copy_of_config
 from tests.integration import accounting
 from tests.integration.conftest import CommandLine, command_line
@@ -88,7 +90,14 @@ def test_alerts_of_all_three_rules_explain_themselves(pipeline: CommandLine, sen
     _assert_alerts_once(pipeline)
 
 
-def test_down_then_up_under_another_rule_version_continues_where_it_stopped(
+def _cut_newest_metadata(pipeline: CommandLine) -> Path:
+    with open_catalog(pipeline.addresses()) as catalog:
+        newest = local_path(catalog.load_table(f"{names.NAMESPACE}.{names.TRANSACTIONS}").metadata_location)
+    newest.write_bytes(newest.read_bytes()[:1_000])
+    return newest
+
+
+def test_down_repair_of_a_damaged_table_and_up_under_another_rule_version_lose_and_double_nothing(
     pipeline: CommandLine, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     sender = accounting.send(pipeline, seed=3, limit=3_000, rate=1_000, ledger=tmp_path / "first")
@@ -108,6 +117,12 @@ def test_down_then_up_under_another_rule_version_continues_where_it_stopped(
     rules = config / "alerting-rules.yaml"
     rules.write_text(rules.read_text().replace('version: "1"', 'version: "2"'))
     changed = command_line(pipeline.state, PIPELINE_CONFIG=str(config))
+    damaged = _cut_newest_metadata(pipeline)
+    refused = changed("up", "--detach", check=False)
+    assert refused.returncode == 1
+    assert f"{damaged.name} of the table transactions cannot be read" in refused.stderr
+    assert "pipeline repair" in refused.stderr
+    assert "transactions is registered with" in changed("repair").stdout
     changed("up", "--detach", "--no-generator", "--read-only-web")
     sender = accounting.send(changed, seed=4, limit=2_000, rate=1_000, ledger=tmp_path / "second")
     assert sender.wait(timeout=60) == 0

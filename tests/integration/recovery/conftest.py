@@ -36,7 +36,7 @@ from tests.integration.accounting import Cut
 from tests.integration.conftest import CommandLine, command_line
 
 # Enough that each checkpoint covers hundreds of records, few enough that two cores bear another pipeline beside it.
-RATE = 150
+RATE = 100
 SEED = int(os.environ.get("RECOVERY_SEED", secrets.randbelow(2**32)))
 # The warehouse is a disk of its own, which can be filled: room for the tables and for one metadata file per commit.
 _WAREHOUSE_MB = 512

@@ -1,6 +1,6 @@
 """Maintenance beside a live writer: no row lost or doubled, no job restarted, and a restore still works.
 
-MAINTENANCE_SECONDS sets how long it goes on (default 45); alert latencies meanwhile are `benchmarks/latency.py`'s.
+MAINTENANCE_SECONDS sets how long it goes on (default 25); alert latencies meanwhile are `benchmarks/latency.py`'s.
 """
 
 import os
@@ -19,7 +19,7 @@ from lake.orphans import remove_orphans
 from tests.integration import accounting
 from tests.integration.recovery.conftest import Patient
 
-SECONDS = float(os.environ.get("MAINTENANCE_SECONDS", "45"))
+SECONDS = float(os.environ.get("MAINTENANCE_SECONDS", "25"))
 _PAUSE_SECONDS = 5
 # Far harsher than the schedule: what is a minute old is forgotten, what is two minutes old removed.
 _FORGET, _GUARD = timedelta(minutes=1), timedelta(minutes=2)

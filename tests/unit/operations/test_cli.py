@@ -7,9 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +17,7 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT, StatePaths
 from contracts.sessions import SESSION_VARIABLE
-from operations import screen
+from operations import cli, screen
 from operations.embedded.lifecycle import Pipeline, Running
 from operations.embedded.supervision import Program, Supervisor
 from tests.command_line import Answer, Call
@@ -181,17 +181,14 @@ def test_status_with_records_that_stream_and_contract_judge_differently_warns_of
     assert "a defect of this pipeline and not of the records" in warning
 
 
-def test_status_watch_of_a_pipeline_that_ends_says_so_and_exits_with_3(state: Path, running: Supervisor) -> None:
-    command = [sys.executable, "-m", "operations.cli", "status", "--watch"]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as watch:
-        deadline = time.monotonic() + 20
-        while not (state / "lake" / "catalog.db").exists():  # its first look has come as far as the tables
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        running.stop(seconds=5)
-        _, err = watch.communicate(timeout=30)
-    assert watch.returncode == 3
-    assert err.splitlines()[0] == "error: the pipeline was ended from elsewhere. Start it again: pipeline up"
+def test_status_watch_of_a_pipeline_that_ends_says_so_and_exits_with_3(
+    call: Call, running: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Between its first look and the second.
+    monkeypatch.setattr(cli, "time", SimpleNamespace(sleep=lambda _: running.stop(seconds=5)))
+    answer = call("status", "--watch")
+    assert answer.code == 3
+    assert answer.err.splitlines()[0] == "error: the pipeline was ended from elsewhere. Start it again: pipeline up"
 
 
 def test_down_ends_what_runs(call: Call, running: Supervisor) -> None:

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from contracts import names, tables
-from contracts.paths import PROJECT
+from contracts.paths import PROJECT, StatePaths
 from pipeline_assets.checks import CHECKS
 from pipeline_assets.graph import table_key
 from pipeline_assets.reports import column_lineage, data_docs, generator_score, stream_summary
@@ -125,6 +125,19 @@ def test_checks_table_that_cannot_be_read_is_an_error_of_the_check_and_no_failur
         path.unlink()
     with pytest.raises(RuntimeError, match="CheckError"):
         _checks(lake, names.TRANSACTIONS, "validity")
+
+
+def test_checks_data_file_that_is_missing_breaks_consistency_and_no_suite_is_evaluated(lake: Lake) -> None:
+    lake.append(names.TRANSACTIONS, [transaction(1)])
+    (path,) = StatePaths(lake.state).warehouse.rglob("*.parquet")
+    path.unlink()
+    with dg.DagsterInstance.ephemeral() as instance:
+        with pytest.raises(RuntimeError, match=path.name):
+            _checks(lake, names.TRANSACTIONS, instance=instance)
+        key = dg.AssetCheckKey(table_key(names.TRANSACTIONS), "consistency")
+        records = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
+    evaluations = [record.event and record.event.asset_check_evaluation for record in records]
+    assert [each.passed for each in evaluations if each] == [False, False], "one of the run, one without a run"
 
 
 def test_data_docs_tells_where_the_pages_are(lake: Lake) -> None:

@@ -5,7 +5,7 @@ Twice: by Great Expectations over whole tables, and over new rows in Arrow, whic
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -318,3 +318,12 @@ def test_load_quality_mistake_is_named(tmp_path: Path, edit: str, complaint: str
     path.write_text(edit, encoding="utf-8")
     with pytest.raises(ConfigError, match=complaint):
         load_quality(path)
+
+
+def test_run_table_pinned_before_its_first_rows_is_empty(lake: Lake) -> None:
+    """A commit that another table has not reached yet is not seen, though it is this table's newest."""
+    lake.append(names.DEAD_LETTERS, [dead_letter(1)])
+    pinned = pin(lake.catalog, tables.stream_tables())
+    assert run(SUITES[names.DEAD_LETTERS](SETTINGS), pinned).rows == 1
+    unseen = {**pinned, names.DEAD_LETTERS: replace(pinned[names.DEAD_LETTERS], snapshot_id=None)}
+    assert run(SUITES[names.DEAD_LETTERS](SETTINGS), unseen).rows == 0
