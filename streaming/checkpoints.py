@@ -20,6 +20,7 @@ _SAVEPOINTS = "savepoints"
 _CODE, _SCHEMAS = "code", "schemas"
 # The newest one, and the one before it for the case that the newest is damaged.
 _SAVEPOINTS_KEPT = 2
+_REMOVED = ".removed-"
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,19 @@ def remove_old_savepoints(checkpoints: Path, job: str, fingerprint: str) -> tupl
     ordered = sorted(folder.glob("savepoint-*/_metadata"), key=lambda metadata: metadata.stat().st_mtime, reverse=True)
     old = tuple(metadata.parent for metadata in ordered[_SAVEPOINTS_KEPT:])
     for savepoint in old:
-        shutil.rmtree(savepoint)
+        remove_state(savepoint)
     return old
+
+
+def remove_state(folder: Path) -> None:
+    """Remove a folder of checkpoints or savepoints, and what an interruption left of others beside it.
+
+    Half of a state is never there under its name, where a job would go on from it.
+    """
+    if folder.exists():
+        folder.replace(folder.with_name(f"{_REMOVED}{folder.name}"))
+    for removed in folder.parent.glob(f"{_REMOVED}*"):
+        shutil.rmtree(removed, ignore_errors=True)  # what is left goes with the next
 
 
 def flink_uri(folder: Path) -> str:

@@ -56,7 +56,10 @@ class Running:
 def _remove(paths: Iterable[Path]) -> None:
     try:
         for path in paths:
-            shutil.rmtree(path)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
     except OSError as error:
         raise PipelineError(f"not everything could be removed: {error}. Remove the rest by hand") from error
 
@@ -237,7 +240,14 @@ class Pipeline:
             return
         with self._alone():
             self.is_removable()
-            _remove((self.settings.paths.root,))
+            # Interrupted, it is still a state folder, to be removed again. The log goes first: without it no job is
+            # started over the tables. Tables that had gone before the log and the checkpoints would be made again, and
+            # lack their rows.
+            paths = self.settings.paths
+            late = (paths.catalog.parent, paths.run)
+            _remove([paths.kafka] if paths.kafka.exists() else [])
+            _remove(child for child in sorted(paths.root.iterdir()) if child not in late)
+            _remove(path for path in (*late, paths.root) if path.exists())
 
     def set_tables_aside(self) -> str:
         """Begins with an empty log and empty tables, and keeps those that are there; the namespace they have now.

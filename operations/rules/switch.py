@@ -9,7 +9,6 @@ the middle, it goes on where it was.
 * cold, at the start of a pipeline whose rules or plan have changed: the new job judges from where the old one stopped.
 """
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,7 +24,7 @@ from operations.rules.changes import changes_between
 from pipeline_assets.lib.kafka_offsets import committed_offsets
 from streaming import tables
 from streaming.checkpoint_positions import newest_readable
-from streaming.checkpoints import checkpoint_folder
+from streaming.checkpoints import checkpoint_folder, remove_state
 from streaming.deployments import Begin, Deployment, Deployments
 from streaming.jobs.catalogue import job_plan
 from streaming.rules.book import load_rules, rules_text
@@ -141,8 +140,7 @@ class Switch:
         self.deployments.take_over(wanted)
         log.info("a rule book is in force", deployment=wanted.number)
         if current is not None and current.fingerprint:
-            folder = checkpoint_folder(self.settings.paths.checkpoints, names.ALERTING_JOB, current.fingerprint)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_state(checkpoint_folder(self.settings.paths.checkpoints, names.ALERTING_JOB, current.fingerprint))
 
     def _end_the_refused(self, alive: tuple[RunningJob, ...]) -> None:
         failed, due = set[str | None](), set[str | None]([None])

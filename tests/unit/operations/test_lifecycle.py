@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,33 @@ def test_reset_right_after_stop_leaves_nothing(pipeline: Pipeline) -> None:
     pipeline.stop()
     pipeline.reset()
     assert not pipeline.settings.paths.root.exists()
+
+
+@pytest.mark.parametrize("after", range(1, 6))
+def test_reset_interrupted_leaves_no_tables_without_rows_to_be_filled_and_is_finished_by_the_next(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    """A log beside new, empty tables would be read on from a checkpoint, and their rows be missing."""
+    paths = pipeline.settings.paths
+    for folder in (paths.kafka, paths.checkpoints, paths.warehouse, paths.dagster, paths.run, paths.logs):
+        folder.mkdir(parents=True)
+    (paths.run / "pipeline.lock").touch()
+    (paths.root / "leftover.txt").touch()
+    calls, remove = iter(range(1, 100)), shutil.rmtree
+
+    def rmtree(path: Path) -> None:
+        if next(calls) == after:
+            raise KeyboardInterrupt
+        remove(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", rmtree)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.reset()
+    assert paths.warehouse.exists() or not (paths.kafka.exists() or paths.flink.exists())
+    assert pipeline.is_removable()
+    pipeline.reset()
+    assert not paths.root.exists()
 
 
 def test_reset_while_orphans_write_is_refused(pipeline: Pipeline) -> None:

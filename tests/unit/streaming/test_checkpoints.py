@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -18,6 +19,8 @@ from streaming.checkpoints import (
     record_contracts,
     recorded_contracts,
     remove_old_savepoints,
+    remove_state,
+    restore_points,
     savepoint_folder,
 )
 
@@ -119,6 +122,19 @@ def test_remove_old_savepoints_keeps_the_two_newest_and_every_checkpoint(tmp_pat
     assert not first.exists()
     assert all(path.exists() for path in (second, third, checkpoint))
     assert remove_old_savepoints(tmp_path, "alerting", "bbbb") == ()
+
+
+def test_remove_state_interrupted_leaves_no_half_under_its_name_and_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (written(checkpoint_folder(tmp_path, "alerting", plan) / "job" / "chk-1", at=1) for plan in "ab")
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            remove_state(first.parents[1])
+    assert [point.path for point in restore_points(tmp_path, "alerting")] == [second]
+    remove_state(second.parents[1])
+    assert list((tmp_path / "alerting").iterdir()) == []
 
 
 def test_recorded_contracts_are_those_that_were_recorded(tmp_path: Path) -> None:
