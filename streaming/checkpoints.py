@@ -116,6 +116,7 @@ def restore_points(checkpoints: Path, job: str, fingerprint: str = "*") -> tuple
     points = [
         RestorePoint(metadata.parent, plan.name, metadata.stat().st_mtime)
         for plan in (checkpoints / job).glob(f"{fingerprint}/")
+        if not plan.name.startswith(_REMOVED)
         for pattern in ("*/chk-*/_metadata", f"{_SAVEPOINTS}/savepoint-*/_metadata")
         for metadata in plan.glob(pattern)
     ]
