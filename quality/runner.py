@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from contracts.errors import CheckError
-from lake.duck import load_iceberg, rows_at
+from lake.duck import LOADS_UNVERIFIED, load_iceberg, rows_at
 from lake.pinning import Pinned
 from quality.expectations import Expectation, Suite
 from quality.great import breach, great_suite
@@ -112,7 +112,7 @@ def open_batch_definition(
             kwargs={  # type: ignore[call-arg]  # a field of SQLDatasource that the generated signature leaves out
                 "isolation_level": "AUTOCOMMIT",
                 "skip_autocommit_rollback": True,
-                "connect_args": {"config": {**_DATABASE, "temp_directory": spill}},
+                "connect_args": {"config": {**LOADS_UNVERIFIED, **_DATABASE, "temp_directory": spill}},
             },
             create_temp_table=False,
         )

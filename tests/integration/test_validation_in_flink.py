@@ -63,7 +63,7 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("validation")
     if "optional" not in request.param:
         contract = load_contract("transaction")
-        yield _run(folder, contract, [*nasty(), *mutants(SEED, 6000), *drawn_records(contract, 2500)])
+        yield _run(folder, contract, [*nasty(), *mutants(SEED, 3000), *drawn_records(contract, 1200)])
         return
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PIPELINE_CONFIG", str(with_optional_fields(copy_of_config(folder))))
@@ -71,7 +71,7 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         contract = load_contract("transaction")
         corpus = [one for one in nasty() if len(one[1] or b"") < 100_000]
         yield _run(
-            folder, contract, [*corpus, *_optional(contract), *mutants(SEED, 1000), *drawn_records(contract, 1000)]
+            folder, contract, [*corpus, *_optional(contract), *mutants(SEED, 500), *drawn_records(contract, 500)]
         )
     forget_contracts()
 

@@ -17,6 +17,7 @@ EXIT_CODES = {
     "NotRunning": 3,
     "NoLedger": 3,
     "ComponentFailed": 1,
+    "TableDamaged": 1,
     "QueryError": 1,
     "CheckError": 1,
 }

@@ -8,6 +8,7 @@ import pytest
 
 from contracts import names, tables
 from contracts.errors import ConfigError, QueryError
+from lake.catalog_file import local_path
 from lake.duck import connect, select
 from tests.lake_tables import Lake, alert, dead_letter, transaction
 
@@ -51,6 +52,17 @@ def test_connect_later_commit_is_not_seen(filled: Lake) -> None:
 def test_connect_remote_warehouse_is_refused(lake: Lake) -> None:
     with pytest.raises(ConfigError, match="gs://bucket"), connect(lake.catalog, "gs://bucket/warehouse"):
         pass
+
+
+def test_connect_library_in_the_warehouse_is_not_loaded(lake: Lake) -> None:
+    """Signatures of extensions are not asked for, so nothing but our own may be loaded."""
+    library = local_path(lake.addresses.iceberg_warehouse) / "x.duckdb_extension"
+    library.write_bytes(b"\x7fELF")
+    with (
+        connect(lake.catalog, lake.addresses.iceberg_warehouse) as connection,
+        pytest.raises(duckdb.PermissionException, match="Loading external extensions is disabled"),
+    ):
+        connection.execute(f"LOAD '{library}'")
 
 
 @pytest.mark.parametrize(
