@@ -71,7 +71,7 @@ def judged(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         contract = load_contract("transaction")
         corpus = [one for one in nasty() if len(one[1] or b"") < 100_000]
         yield _run(
-            folder, contract, [*corpus, *_optional(contract), *mutants(SEED, 500), *drawn_records(contract, 500)]
+            folder, contract, [*corpus, *_optional(contract), *mutants(SEED, 1000), *drawn_records(contract, 1000)]
         )
     forget_contracts()
 

@@ -119,7 +119,8 @@ def test_rules_deploy_under_traffic_misses_no_alert_of_either_book(
     )
     sender.terminate()
     assert sender.wait(timeout=30) == 0
-    assert took < 60, "15 s on two idle cores"  # what it takes is measured by benchmarks/latency.py
+    # 15 s on two idle cores, 92 on busy ones; what it takes is measured by benchmarks/latency.py.
+    assert took < 150
     accounting.await_fates(pipeline, accounting.written(pipeline))
 
     new, old = edited.deployments.all()[::-1]
