@@ -19,6 +19,7 @@ from pyiceberg.table import Table
 from contracts import names, tables
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
+from contracts.paths import StatePaths
 from lake.catalog import open_catalog
 from lake.duck import connect
 from lake.snapshots import current_snapshot, newest_stream_commit, snapshots_after
@@ -34,6 +35,8 @@ from pipeline_assets.lib.kafka_offsets import offsets_at, topic_offsets
 _RECENT = timedelta(minutes=5)
 _COMMITS = 12
 _DISAGREEMENT = "validator_disagreement"
+# Of a disk: below the one the status warns, below the other nothing can be relied on to be written.
+_LITTLE_BYTES, _FULL_BYTES = 2**30, 32 * 2**20
 
 
 @dataclass(frozen=True)
@@ -147,15 +150,27 @@ def take_status(pipeline: Pipeline) -> Status:
         with open_catalog(addresses) as catalog:
             offsets = compare_offsets(catalog, addresses)
         components = (*components, _commits(pipeline, addresses, components, now), offsets)
+    full, little = _room(pipeline.settings.paths)
+    components = (*components, *full)
     return Status(
         healthy=all(component.health is Health.HEALTHY for component in components),
         addresses=addresses,
         components=components,
-        warnings=_warnings(lake),
+        warnings=(*_warnings(lake), *little),
         topics=topics,
         lake=lake,
         disk=Disk.of(pipeline.settings.paths.root),
     )
+
+
+def _room(paths: StatePaths) -> tuple[tuple[Component, ...], tuple[str, ...]]:
+    """Return the fault, or the warning, that a disk of the state folder is full; neither if there is room."""
+    folders = [folder for folder in (paths.root, paths.warehouse) if folder.exists()]
+    free, folder = min((shutil.disk_usage(folder).free, folder) for folder in folders)
+    words = f"the disk of {folder} has {free // 2**20:,} MB left; make room there, or nothing can be written any more"
+    if free < _FULL_BYTES:
+        return (Component("disk", Health.UNHEALTHY, words),), ()
+    return (), (words,) if free < _LITTLE_BYTES else ()
 
 
 def _commits(pipeline: Pipeline, addresses: Addresses, components: tuple[Component, ...], now: datetime) -> Component:

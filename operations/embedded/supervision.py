@@ -88,7 +88,14 @@ class Supervisor:
         self._paths.run.mkdir(parents=True, exist_ok=True)
         self._paths.logs.mkdir(parents=True, exist_ok=True)
         self._write_configuration(programs, self._place_socket())
-        command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(self._configuration)]
+        command = [
+            sys.executable,
+            "-m",
+            "operations.embedded.supervisord",
+            "--nodaemon",
+            "-c",
+            str(self._configuration),
+        ]
         # Held back: a process that has not yet got its environment could not be found and ended.
         with held_back(), (self._paths.logs / "supervisor.out").open("ab") as output:
             self._daemon = subprocess.Popen(

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -179,6 +180,17 @@ def test_status_with_records_that_stream_and_contract_judge_differently_warns_of
     assert "warning: dead letters with the reason validator_disagreement: 1. The stream refused them" in answer.out
     (warning,) = json.loads(call("status", "--json").out)["warnings"]
     assert "a defect of this pipeline and not of the records" in warning
+
+
+@pytest.mark.parametrize(("free_mb", "place"), [(500, "warnings"), (20, "components"), (2_000, None)])
+def test_status_disk_with_little_room_is_warned_of_and_a_full_one_is_unhealthy(
+    call: Call, state: Path, running: Supervisor, monkeypatch: pytest.MonkeyPatch, free_mb: int, place: str | None
+) -> None:
+    usage = shutil.disk_usage(state)._replace(free=free_mb * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    status = json.loads(call("status", "--json").out)
+    words = f"the disk of {state} has {free_mb} MB left; make room there"
+    assert {key for key in ("warnings", "components") if words in str(status[key])} == ({place} if place else set())
 
 
 def test_status_watch_of_a_pipeline_that_ends_says_so_and_exits_with_3(

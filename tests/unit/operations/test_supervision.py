@@ -6,15 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
 import pytest
+from supervisor import loggers
 
 from contracts.errors import ComponentFailed
 from contracts.paths import StatePaths
 from contracts.sessions import SESSION_VARIABLE
+from operations.embedded import supervisord
 from operations.embedded.obituaries import ALIVE, Obituary
 from operations.embedded.supervision import ProcessState, Program, Supervisor
 
@@ -84,6 +87,39 @@ def nests() -> Iterator[Callable[[Path], Nest]]:
 @pytest.fixture
 def nest(nests: Callable[[Path], Nest], tmp_path: Path) -> Nest:
     return nests(tmp_path / "state")
+
+
+def test_start_supervisor_that_can_write_no_line_goes_on_and_starts_again_what_dies(nest: Nest) -> None:
+    """As on a full disk: no file may grow."""
+    nest.start(Program("worker", SLEEP))
+    supervisor = psutil.Process(int((nest.paths.run / "supervisord.pid").read_text()))
+    supervisor.rlimit(psutil.RLIMIT_FSIZE, (1, 1))
+    size = (nest.paths.logs / "supervisor.log").stat().st_size
+    for _ in range(2):
+        pid = eventually(lambda: nest.state("worker").pid)
+        os.kill(pid or 0, signal.SIGKILL)
+        eventually(partial(_is_another, nest, pid))
+    assert nest.supervisor.is_running()
+    assert (nest.paths.logs / "supervisor.log").stat().st_size == size
+
+
+def _is_another(nest: Nest, was: int | None) -> bool:
+    return nest.state("worker").pid not in (None, was)
+
+
+def test_roll_over_new_file_that_cannot_be_begun_is_begun_by_the_next_line(tmp_path: Path) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    handler = loggers.RotatingFileHandler(str(folder / "a.log"), maxBytes=1)
+    handler.stream.write(b"full")
+    folder.rename(tmp_path / "away")
+    supervisord.roll_over(handler)
+    assert handler.stream.closed
+    (tmp_path / "away").rename(folder)
+    supervisord.roll_over(handler)
+    handler.stream.write(b"next")
+    handler.close()
+    assert (folder / "a.log").read_bytes().endswith(b"next")
 
 
 def test_start_wanted_programs_run_and_unwanted_wait(nest: Nest) -> None:
