@@ -1,4 +1,4 @@
-"""Runs supervisord so that it outlives a full disk: `python -m operations.embedded.supervisord`, arguments as supervisord's.
+"""Runs supervisord so that it outlives a full disk: a program of its own, with the arguments of supervisord's.
 
 Supervisord (4.3) ends if it cannot write a line of its log: it prints why to a standard error that is on the same disk,
 or fails to begin a new file. What it cannot write is dropped instead, and the next line is tried again.
