@@ -4,13 +4,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from contracts import names, tables
 from contracts.errors import TableDamaged
 
 REPAIR = "To register the newest metadata files that can be read: pipeline repair"
-_SQLITE_HEADER = b"SQLite format 3\0"
 
 
 def refuse_damaged_catalog(path: Path, warehouse: Path) -> None:
@@ -49,10 +48,12 @@ def _locations(path: Path) -> tuple[str, ...]:
     if not path.exists():
         return ()
     try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)) as catalog:
+        with closing(_open(path)) as catalog:
             if not has_tables(catalog):
                 return ()
             return tuple(location for (location,) in catalog.execute("SELECT metadata_location FROM iceberg_tables"))
+    except sqlite3.OperationalError:
+        raise  # locked, or no right to open it, which says nothing of what is in it
     except sqlite3.DatabaseError as error:
         raise TableDamaged(f"the catalog {path} cannot be read: {error}. {REPAIR}") from error
 
@@ -75,9 +76,22 @@ def damaged_databases(folder: Path) -> Iterator[Path]:
 
 
 def is_no_database(path: Path) -> bool:
-    """Tell whether the file at `path` has something in it that is no SQLite database. One that is not there has not."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_SQLITE_HEADER)) not in (_SQLITE_HEADER, b"")
-    except FileNotFoundError:
+    """Tell whether the file at `path` has something in it that is no SQLite database. One that is not there has not.
+
+    SQLite is asked, and the file never opened beside it: to close any other handle of it gives up the locks by which
+    other connections of this process are protected (https://www.sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if not path.exists():
         return False
+    try:
+        with closing(_open(path)) as connection:
+            connection.execute("PRAGMA schema_version")
+    except sqlite3.OperationalError:  # locked, or no right to open it, which says nothing of what is in it
+        return False
+    except sqlite3.DatabaseError:
+        return True
+    return False
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=30)
