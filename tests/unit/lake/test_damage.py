@@ -1,6 +1,9 @@
 """A damaged table is named with its file before DuckDB, which ends the whole process at a manifest, meets it."""
 
+import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -124,6 +127,26 @@ def test_metadata_locations_tables_that_were_set_aside_are_no_damage(filled: Lak
     set_aside(filled.catalog, _STAMP)
     with pytest.raises(NotRunning):
         metadata_locations(filled.addresses)
+
+
+def _locks(path: Path) -> list[str]:
+    """Return the locks that this process holds on the file at `path`, as the kernel lists them."""
+    inode = path.stat().st_ino
+    # 7: POSIX  ADVISORY  READ 4711 fd:00:131091 1073741826 1073742335
+    lines = (line.split()[3:] for line in Path("/proc/locks").read_text(encoding="ascii").splitlines())
+    return sorted(" ".join(line) for line in lines if line[1] == str(os.getpid()) and line[2].endswith(f":{inode}"))
+
+
+@pytest.mark.skipif(not Path("/proc/locks").exists(), reason="only Linux lists locks")
+def test_metadata_locations_beside_an_open_connection_leaves_it_its_locks(filled: Lake) -> None:
+    """Else the next process that closes the catalog removes the write-ahead log that this one still uses."""
+    path = StatePaths(filled.state).catalog
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT count(*) FROM iceberg_tables").fetchall()
+        before = _locks(path)
+        assert before
+        metadata_locations(filled.addresses)
+        assert _locks(path) == before
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all", None])
