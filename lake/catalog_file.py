@@ -78,7 +78,7 @@ def damaged_databases(folder: Path) -> Iterator[Path]:
 def is_no_database(path: Path) -> bool:
     """Tell whether the file at `path` has something in it that is no SQLite database. One that is not there has not.
 
-    SQLite is asked, and the file never opened beside it: to close any other handle of it gives up the locks by which
+    SQLite is asked, and the file opened in no other way: to close another handle of it gives up the locks by which
     other connections of this process are protected (https://www.sqlite.org/howtocorrupt.html, 2.2).
     """
     if not path.exists():

@@ -78,7 +78,7 @@ def remove_old_savepoints(checkpoints: Path, job: str, fingerprint: str) -> tupl
 
 
 def remove_state(folder: Path) -> None:
-    """Remove a folder of checkpoints or savepoints, and what an interruption left of others beside it.
+    """Remove a folder of checkpoints or savepoints, and what an interruption left of others there.
 
     Half of a state is never there under its name, where a job would go on from it.
     """

@@ -155,7 +155,7 @@ def test_register_again_catalog_that_is_lost_knows_every_table_again(filled: Lak
     paths.catalog.unlink()
     if content is not None:
         paths.catalog.write_bytes(content)
-    assert len(mended(filled)) == 1, "only tables with rows are told of; the others are made anew"
+    assert len(mended(filled)) == 1, "only tables with rows are told of; the others are made again"
     create_tables(open_catalog(filled.addresses))
     assert metadata_locations(filled.addresses).keys() == {table.name for table in tables.all_tables()}
     assert rows(filled) == 3

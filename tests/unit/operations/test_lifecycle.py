@@ -174,7 +174,7 @@ def test_reset_right_after_stop_leaves_nothing(pipeline: Pipeline) -> None:
 def test_reset_interrupted_leaves_no_tables_without_rows_to_be_filled_and_is_finished_by_the_next(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
-    """A log beside new, empty tables would be read on from a checkpoint, and their rows be missing."""
+    """A log with new, empty tables would be read on from a checkpoint, and their rows be missing."""
     paths = pipeline.settings.paths
     for folder in (paths.kafka, paths.checkpoints, paths.warehouse, paths.dagster, paths.run, paths.logs):
         folder.mkdir(parents=True)
