@@ -20,6 +20,7 @@ from operations.embedded.stack import Stack
 from operations.ports import configured_ports
 from operations.preflight import check_configuration
 from operations.rules.switch import want_what_is_configured
+from operations.table_files import refuse_damage
 
 # All but the brokers, which have an image of their own.
 COMPONENTS = tuple(name for name in names.COMPONENTS if name != names.BROKER)
@@ -31,13 +32,14 @@ def prepare(settings: Settings) -> str:
     """Makes the tables and databases, writes every configuration and begins a session, whose id it returns.
 
     Where the JobManager or the web server answers, the pipeline runs, and nothing is changed. Raises ConfigError,
-    ComponentFailed.
+    TableDamaged, ComponentFailed.
     """
     _refuse_supervised(settings)
     session_file = settings.paths.session
     if session_file.exists() and _runs(Addresses.read(settings.paths.root)):
         return session_file.read_text(encoding="ascii")
     check_configuration(settings, generator=True)
+    refuse_damage(settings)
     session = new_session(datetime.now(UTC))
     stack = _stack(settings, session)
     stack.prepare()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from contracts import names
-from contracts.errors import ConfigError, NotRunning
+from contracts.errors import ConfigError, NotRunning, TableDamaged
 from contracts.sessions import SESSION_VARIABLE
 from contracts.settings import Dagster, Flink, Kafka, Settings
 from operations.containers import COMPONENTS, become, prepare
@@ -66,6 +66,14 @@ def test_prepare_makes_the_tables_and_what_the_components_share(settings: Settin
 
 def test_prepare_again_after_all_has_ended_begins_another_session(settings: Settings) -> None:
     assert prepare(settings) != prepare(settings)
+
+
+def test_prepare_over_a_damaged_catalog_is_refused_and_makes_no_tables(settings: Settings) -> None:
+    settings.paths.catalog.parent.mkdir(parents=True)
+    settings.paths.catalog.write_bytes(b"no database at all")
+    with pytest.raises(TableDamaged, match=r"catalog\.db is not a SQLite file any more"):
+        prepare(settings)
+    assert not settings.paths.session.exists()
 
 
 def test_prepare_while_the_pipeline_runs_leaves_its_session_alone(settings: Settings, web: str) -> None:
