@@ -4,6 +4,7 @@ DuckDB's Iceberg extension reads manifests in threads of its own, and one that i
 (SIGABRT). So their sizes are compared with what the snapshot tells before DuckDB opens a table.
 """
 
+import glob
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -54,24 +55,22 @@ def _manifests(
     connection: duckdb.DuckDBPyConnection, table: str, metadata_location: str, snapshot_id: int | None
 ) -> Rows:
     """Return path and length in bytes of each manifest of the snapshot `snapshot_id`, None for the current one."""
-    metadata = _metadata(connection, table, metadata_location)
+    metadata = _metadata(table, metadata_location)
     wanted = metadata.get("current-snapshot-id") if snapshot_id is None else snapshot_id
     listed = [each["manifest-list"] for each in metadata.get("snapshots", ()) if each["snapshot-id"] == wanted]
     return [entry for path in listed for entry in _entries(connection, table, path)]
 
 
-def _metadata(connection: duckdb.DuckDBPyConnection, table: str, location: str) -> dict[str, Any]:
-    sql = "SELECT content FROM read_text(?)"
+def _metadata(table: str, location: str) -> dict[str, Any]:
     try:
-        ((content,),) = connection.execute(sql, [location]).fetchall()
-        found: dict[str, Any] = json.loads(content)
-    except (duckdb.IOException, duckdb.InvalidInputException, ValueError) as error:
+        found: dict[str, Any] = json.loads(local_path(location).read_bytes())
+    except (OSError, ValueError) as error:
         raise metadata_damaged(table, location, error) from error
     return found
 
 
 def _entries(connection: duckdb.DuckDBPyConnection, table: str, path: str) -> Rows:
-    return _read(connection, table, "SELECT manifest_path, manifest_length FROM read_avro(?)", path)
+    return _read(connection, table, "SELECT manifest_path, manifest_length FROM read_avro(?)", [path])
 
 
 def _data_files(connection: duckdb.DuckDBPyConnection, table: str, manifests: Sequence[str]) -> Rows:
@@ -79,11 +78,13 @@ def _data_files(connection: duckdb.DuckDBPyConnection, table: str, manifests: Se
     return _read(connection, table, "SELECT data_file.file_path FROM read_avro(?) WHERE status <> 2", manifests)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, table: str, sql: str, what: str | Sequence[str]) -> Rows:
+def _read(connection: duckdb.DuckDBPyConnection, table: str, sql: str, paths: Sequence[str]) -> Rows:
     try:
-        return connection.execute(sql, [what]).fetchall()
+        # DuckDB takes a path for a pattern.
+        return connection.execute(sql, [[glob.escape(path) for path in paths]]).fetchall()
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         reason = str(error).strip().partition("\n")[0]
+        what = paths[0] if len(paths) == 1 else f"one of {len(paths)} manifests"
         raise TableDamaged(f"{what} of the table {table} cannot be read: {reason}. {_RESTORE}") from error
 
 

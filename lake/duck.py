@@ -75,13 +75,14 @@ def connect_to(
         ) as connection,
     ):
         load_iceberg(connection.execute, folder)
+        for name, location in locations.items():
+            refuse_damaged_manifests(connection, name, location, snapshots.get(name))
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET allowed_directories = [{quote(f'{folder}/')}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         connection.execute(f"CREATE SCHEMA {names.NAMESPACE}")
         for name, location in locations.items():
-            refuse_damaged_manifests(connection, name, location, snapshots.get(name))
             rows = rows_at(location, snapshots[name]) if name in snapshots else iceberg_scan(location)
             connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {rows}")
             connection.execute(f"CREATE VIEW {name} AS FROM {names.NAMESPACE}.{name}")

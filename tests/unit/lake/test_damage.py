@@ -19,7 +19,7 @@ from lake.locations import metadata_locations
 from lake.repair import damaged_tables, register_again, set_catalog_aside
 from lake.set_aside import set_aside
 from lake.tables import create_tables
-from tests.lake_tables import Lake, transaction
+from tests.lake_tables import Lake, lake_in, transaction
 
 _STAMP = "20261130t120000z"
 
@@ -86,6 +86,14 @@ def test_lost_files_data_file_that_is_missing_is_named_with_its_table(filled: La
     path.unlink()
     found = lost_files(metadata_locations(filled.addresses), filled.addresses.iceberg_warehouse)
     assert {table: [local_path(each) for each in lost] for table, lost in found.items()} == {names.TRANSACTIONS: [path]}
+
+
+def test_lost_files_folder_whose_name_looks_like_a_pattern_lacks_none(tmp_path: Path) -> None:
+    with lake_in(tmp_path / "all [of] * it") as lake:
+        lake.append(names.TRANSACTIONS, [transaction(1)])
+        assert lost_files(metadata_locations(lake.addresses), lake.addresses.iceberg_warehouse) == {}
+        with connect(lake.catalog, lake.addresses.iceberg_warehouse) as connection:
+            assert connection.execute("SELECT count(*) FROM transactions").fetchall() == [(1,)]
 
 
 def test_lost_files_data_file_that_maintenance_replaced_is_not_missed(filled: Lake) -> None:
