@@ -28,7 +28,7 @@ def repair(settings: Settings) -> Iterator[str]:
         yield f"the damaged catalog is kept as {aside}, and a new one is made"
     with open_catalog(settings.addresses(kafka_port=1, flink_rest_port=1, dagster_port=1)) as catalog:
         if damaged_tables(catalog, paths.catalog, paths.warehouse):
-            # First, so that no job goes on from a state that is further than its tables, whatever is interrupted.
+            # First, so that an interruption leaves no state for the job to go on from that is ahead of its tables.
             state = paths.checkpoints / names.LAKEHOUSE_JOB
             if state.exists():
                 kept = state.with_name(f"{names.LAKEHOUSE_JOB}.until-{stamp}")

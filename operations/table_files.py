@@ -1,4 +1,4 @@
-"""Whether the files of the tables and of Dagster's history can be read: a line of the status, a look before a start."""
+"""Looks whether files of the tables and of Dagster's history can be read: for the status, and before a start."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.dataset as ds
+import tenacity
 from confluent_kafka import Consumer, TopicPartition
 
 from contracts import names
@@ -31,8 +32,6 @@ FATES = f"""
 SELECT kafka_partition AS partition, kafka_offset AS "offset", transaction_id, NULL AS reason_code FROM transactions
 UNION ALL SELECT "partition", "offset", NULL, reason_code FROM dead_letters WHERE topic = '{names.RAW_TOPIC}'
 """
-# The least between two looks. One that takes a while is repeated after twice its time, so that waiting takes no more
-# than a third of a core from what is waited for.
 _LOOK_SECONDS = 0.5
 Cut = Mapping[int, int]
 """A position in the raw topic: by partition, the offset of its next record."""
@@ -41,15 +40,15 @@ Found = TypeVar("Found")
 
 
 def eventually(look: Callable[[], Found | None], what: str, *, seconds: float) -> Found:
-    """What `look` returns, once that is true; fails after `seconds`, saying that `what` did not come to pass."""
-    deadline = time.monotonic() + seconds
-    while True:
-        began = time.monotonic()
-        if found := look():
-            return found
-        now = time.monotonic()
-        assert now < deadline, f"after {seconds:.0f} s: {what}"
-        time.sleep(max(_LOOK_SECONDS, 2 * (now - began)))
+    """Return what `look` does, once that is true; fail after `seconds`, saying that `what` did not come to pass."""
+    found = tenacity.Retrying(
+        wait=tenacity.wait_fixed(_LOOK_SECONDS),
+        stop=tenacity.stop_after_delay(seconds),
+        retry=tenacity.retry_if_result(lambda found: not found),
+        retry_error_callback=lambda _: None,
+    )(look)
+    assert found, f"after {seconds:.0f} s: {what}"
+    return found
 
 
 def send(pipeline: CommandLine, *, seed: int, limit: int, rate: int, ledger: Path) -> "subprocess.Popen[bytes]":

@@ -42,7 +42,7 @@ SEED = int(os.environ.get("RECOVERY_SEED", secrets.randbelow(2**32)))
 _WAREHOUSE_MB = 512
 # A commit that is missing for so long is told: shorter than by default, since tests wait for it.
 _STALL_SECONDS = 12
-# From the end of a disturbance until a commit of what was read after it. Another pipeline runs beside it on two cores.
+# From the end of a disturbance until a commit of what was read after it. Another pipeline runs on the same two cores.
 RECOVERY_SECONDS = 90
 # Where the supervisor was killed everything starts again, Dagster included: twice a start, 80 s on two slow cores.
 TAKEOVER_SECONDS = 180

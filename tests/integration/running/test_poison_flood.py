@@ -30,7 +30,7 @@ _SECONDS, _RATE, _GOOD_RATE = 20, 3_000, 20
 _WARM_RECORDS, _WARM_RATE = 20_000, 2_000
 _STEP = 0.01
 # The aim is 1 s; it took 0.35 s on two cores that also make the flood, 2.2 s in a pipeline that had just been started,
-# and 5.2 s beside another pipeline. Alerts that waited for the flood would take its 20 s and more.
+# and 5.2 s while another pipeline ran. Alerts that waited for the flood would take its 20 s and more.
 _LATE_SECONDS = 10
 # From the last malformed record until every one of them is in the table: a commit, and what had piled up before.
 _CATCH_UP_SECONDS = 150

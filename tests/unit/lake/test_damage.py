@@ -52,6 +52,14 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:300])
 
 
+def lose_catalog(lake: Lake, content: bytes | None) -> None:
+    """Leave a catalog with this content in place of the one there was; None: no file."""
+    path = StatePaths(lake.state).catalog
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+
+
 def rows(lake: Lake, table: str = f"{names.NAMESPACE}.{names.TRANSACTIONS}") -> int:
     with open_catalog(lake.addresses) as catalog:
         return len(catalog.load_table(table).scan().to_arrow())
@@ -109,10 +117,7 @@ def test_lost_files_data_file_that_maintenance_replaced_is_not_missed(filled: La
 
 @pytest.mark.parametrize("content", [b"", b"no database at all", None])
 def test_metadata_locations_catalog_that_lost_its_tables_is_named(filled: Lake, content: bytes | None) -> None:
-    paths = StatePaths(filled.state)
-    paths.catalog.unlink()
-    if content is not None:
-        paths.catalog.write_bytes(content)
+    lose_catalog(filled, content)
     with pytest.raises(TableDamaged, match=r"catalog\.db .* pipeline repair"):
         metadata_locations(filled.addresses)
 
@@ -159,15 +164,12 @@ def test_metadata_locations_beside_an_open_connection_leaves_it_its_locks(filled
 
 @pytest.mark.parametrize("content", [b"", b"no database at all", None])
 def test_register_again_catalog_that_is_lost_knows_every_table_again(filled: Lake, content: bytes | None) -> None:
-    paths = StatePaths(filled.state)
-    paths.catalog.unlink()
-    if content is not None:
-        paths.catalog.write_bytes(content)
+    lose_catalog(filled, content)
     assert len(mended(filled)) == 1, "only tables with rows are told of; the others are made again"
     create_tables(open_catalog(filled.addresses))
     assert metadata_locations(filled.addresses).keys() == {table.name for table in tables.all_tables()}
     assert rows(filled) == 3
-    kept = list(paths.catalog.parent.glob("catalog.db.damaged-*z"))
+    kept = list(StatePaths(filled.state).catalog.parent.glob("catalog.db.damaged-*z"))
     assert [path.read_bytes() for path in kept] == ([content] if content else [])
 
 

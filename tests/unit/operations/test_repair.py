@@ -46,7 +46,7 @@ def test_repair_folder_that_is_whole_changes_nothing(filled: Lake, settings: Set
 def test_repair_table_that_went_back_to_an_earlier_commit_takes_the_job_from_its_checkpoints(
     filled: Lake, settings: Settings
 ) -> None:
-    """They are further than the rows: what lies between would be missing."""
+    """Expect it, since they are ahead of the rows: what is between would be missing."""
     path = cut_metadata(filled)
     with pytest.raises(TableDamaged, match=rf"{path.name} .* pipeline repair"):
         refuse_damage(settings)

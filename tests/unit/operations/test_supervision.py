@@ -90,7 +90,7 @@ def nest(nests: Callable[[Path], Nest], tmp_path: Path) -> Nest:
 
 
 def test_start_supervisor_that_can_write_no_line_goes_on_and_starts_again_what_dies(nest: Nest) -> None:
-    """As on a full disk: no file may grow."""
+    """Have no file grow, as on a full disk."""
     nest.start(Program("worker", SLEEP))
     supervisor = psutil.Process(int((nest.paths.run / "supervisord.pid").read_text()))
     supervisor.rlimit(psutil.RLIMIT_FSIZE, (1, 1))

@@ -1,4 +1,4 @@
-"""What is made of a record of the topic `alerts`, ours or a stranger's."""
+"""Records of the topic `alerts`, ours or a stranger's: alerts, or dead letters with a reason."""
 
 import json
 from typing import Any
