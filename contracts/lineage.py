@@ -41,7 +41,7 @@ def _raw(field: str, how: How = "copied") -> Origin:
 _CLOCK: Final = {job: Origin(job, None, "clock") for job in names.JOBS}
 _RULE: Final = Origin("alerting-rules.yaml", None, "rule")
 _ALERT: Final[dict[str, tuple[Origin, ...]]] = {
-    "alert_id": (_raw("transaction_id", "derived"), _RULE),
+    "alert_id": (_raw(_VALUE, "derived"), _RULE),
     "transaction_id": (_raw("transaction_id"),),
     "account_id": (_raw("account_id"),),
     "rule_id": (_RULE,),

@@ -28,7 +28,8 @@ class Column:
 class Table:
     """One table: `partition_by` is the timestamp column whose UTC day partitions it, `sort_by` the column by which
     compaction sorts, `key` the column that its rows are looked up by (None: they are looked up by their position in
-    Kafka), `position` the columns of its partition and offset.
+    Kafka), `position` the columns of its partition and offset. Two rows with the same values in one of the sets of
+    columns `once` are one row, stored twice: readers see the first.
 
     What the stream writes is partitioned by the time at which it writes: a checkpoint has rows of one day then, or two,
     and each day costs the writer a file and memory. Event times may be of thousands of days. A query by event time
@@ -42,6 +43,7 @@ class Table:
     sort_by: str
     key: str | None = None
     position: tuple[str, str] = ("kafka_partition", "kafka_offset")
+    once: tuple[tuple[str, ...], ...] = ()
 
     @property
     def identifier(self) -> str:
@@ -119,8 +121,14 @@ def transactions() -> Table:
 
 
 def alerts() -> Table:
-    """`finance.alerts`: every alert once, by the day it was stored."""
-    return _table(names.ALERTS, "alert", names.ALERT_TOPIC, _PROCESSED_AT.name, "event_time", "alert_id")
+    """`finance.alerts`: every alert once, by the day it was stored.
+
+    A version of a rule hits a record once. That also tells repeated alerts whose ids are of different schemes.
+    """
+    return replace(
+        _table(names.ALERTS, "alert", names.ALERT_TOPIC, _PROCESSED_AT.name, "event_time", "alert_id"),
+        once=(("alert_id",), ("rule_id", "rule_version", "source_partition", "source_offset")),
+    )
 
 
 def dead_letters() -> Table:

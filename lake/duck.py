@@ -1,5 +1,6 @@
-"""DuckDB over the Iceberg tables: one view a table, each pinned to the snapshot that was current when it was opened.
+"""DuckDB over the Iceberg tables: one view per table, pinned to the snapshot that was current when it was opened.
 
+A view shows each row once. The rows as they are stored, repeated ones included, are in the schema `stored`.
 Opening and locking down belongs here; what is asked, and how answers are printed, does not.
 """
 
@@ -19,6 +20,7 @@ from contracts import names, tables
 from contracts.errors import ConfigError, QueryError
 from contracts.s3 import duckdb_secret, is_s3
 from lake.damage import refuse_damaged_manifests
+from lake.repeats import first_rows
 from lake.sql import quote
 
 # PyIceberg takes a second to import, which `pipeline trace` has not.
@@ -33,6 +35,8 @@ LOADS_UNVERIFIED: Mapping[str, str] = MappingProxyType({"allow_unsigned_extensio
 # Enough to sort a million transactions without spilling, and small beside the broker and Flink on one machine.
 _MEMORY_LIMIT = "1GB"
 NEWEST: Mapping[str, int | None] = MappingProxyType({})
+# The schema of the rows as they are stored.
+STORED = "stored"
 
 
 @contextmanager
@@ -84,8 +88,8 @@ def connect_to(
         connection.execute(f"CREATE SCHEMA {names.NAMESPACE}")
         for name, location in locations.items():
             rows = rows_at(location, snapshots[name]) if name in snapshots else iceberg_scan(location)
-            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM {rows}")
-            connection.execute(f"CREATE VIEW {name} AS FROM {names.NAMESPACE}.{name}")
+            create_views(connection.execute, name, rows)
+            connection.execute(f"CREATE VIEW {names.NAMESPACE}.{name} AS FROM main.{name}")
         yield connection
 
 
@@ -121,6 +125,13 @@ def load_iceberg(execute: Callable[[str], object], location: str) -> None:
     if is_s3(location):
         values = ", ".join(f"{name} {quote(value)}" for name, value in duckdb_secret().items())
         execute(f"CREATE SECRET warehouse (TYPE s3, {values})")
+
+
+def create_views(execute: Callable[[str], object], name: str, rows: str) -> None:
+    """Create, by way of the caller's `execute`, the views of a table whose rows are the relation `rows`."""
+    execute(f"CREATE SCHEMA IF NOT EXISTS {STORED}")
+    execute(f'CREATE VIEW {STORED}."{name}" AS FROM {rows}')
+    execute(f'CREATE VIEW "{name}" AS FROM {first_rows(name, f"{STORED}.{name}")}')
 
 
 def iceberg_scan(metadata_location: str) -> str:

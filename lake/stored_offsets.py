@@ -12,7 +12,7 @@ from pyiceberg.expressions import AlwaysTrue
 
 from contracts import names, tables
 from contracts.addresses import Addresses
-from lake.duck import connect_to
+from lake.duck import STORED, connect_to
 from lake.pinning import Pinned, pin_committed
 from lake.sql import quote
 
@@ -29,7 +29,7 @@ def positions_sql(topic: str) -> str:
     def one(table: tables.Table) -> str:
         partition, offset = table.position
         of_topic = f" WHERE topic = {quote(topic)}" if any(c.name == "topic" for c in table.columns) else ""
-        return f'SELECT "{partition}" AS part, "{offset}" AS place FROM {table.name}{of_topic}'
+        return f'SELECT "{partition}" AS part, "{offset}" AS place FROM {STORED}.{table.name}{of_topic}'
 
     return " UNION ALL ".join(one(table) for table in _HOLDS[topic])
 

@@ -82,6 +82,8 @@ def _looser(rule: str, was: Any, now: Any) -> bool:
             return bool(now <= was)
         case "maxLength":
             return bool(now >= was)
+        case "pattern":  # an alternative more
+            return bool(now == was or now.startswith(f"{was}|"))
         case _:
             return bool(now == was)
 

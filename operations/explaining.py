@@ -13,6 +13,7 @@ from lake.duck import connect_to
 from lake.locations import metadata_locations
 from streaming.deployments import Deployments
 from streaming.rules.base import Rule
+from streaming.rules.identity import SCHEME
 
 # Shorter beginnings of an id would fit many alerts.
 _SHORTEST = 6
@@ -43,7 +44,7 @@ def explain(addresses: Addresses, deployments: Deployments, alert_id: str) -> Ex
     Raises QueryError for an id that is none, that no alert has, or that several begin with; NotRunning before the first
     tables.
     """
-    if not re.fullmatch(f"[0-9a-f]{{{_SHORTEST},64}}", alert_id):
+    if not re.fullmatch(f"({SCHEME})?[0-9a-f]{{{_SHORTEST},64}}", alert_id):
         raise QueryError(
             f"{alert_id!r} is no alert id: give its {_SHORTEST} to 64 hexadecimal digits, or the first of them. "
             'See them: pipeline query "select alert_id, rule_id from alerts"'

@@ -19,6 +19,7 @@ from pipeline_assets.maintenance import (
     maintenance_job,
     maintenance_schedule,
     orphan_files,
+    repeated_rows,
     snapshot_expiry,
 )
 from pipeline_assets.reports import column_lineage, data_docs, generator_score, stream_summary
@@ -40,6 +41,7 @@ defs = dg.Definitions(
         compaction,
         snapshot_expiry,
         orphan_files,
+        repeated_rows,
         dagster_history,
     ],
     asset_checks=CHECKS,

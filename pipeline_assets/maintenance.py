@@ -1,4 +1,4 @@
-"""Maintenance of the Iceberg tables, beside the stream that writes to them: compaction, expiry, removal of orphans.
+"""Maintenance of the Iceberg tables while the stream writes: compaction, expiry, removal of orphans and of repeats.
 
 What is done, and why it is safe, stands in `lake/`; here it is told to Dagster: what may be chosen, when it runs, what
 it reports.
@@ -21,14 +21,15 @@ from lake.compaction import Compaction, compact, planned
 from lake.expiry import Expiry, expire
 from lake.ledger import positions
 from lake.orphans import Orphans, remove_orphans
+from lake.repeats import Repeats
 from pipeline_assets.graph import OWNERS, table_key
 from pipeline_assets.lib.sensor_cursors import sensor_cursor
 from pipeline_assets.lib.snapshot_cursor import SnapshotCursor
 from pipeline_assets.resources import LakeResource
 from pipeline_assets.sensors.iceberg_snapshots import iceberg_snapshots
 
-COMPACTION, EXPIRY, ORPHANS = (
-    dg.AssetKey(["maintenance", name]) for name in ("compaction", "snapshot_expiry", "orphan_files")
+COMPACTION, EXPIRY, ORPHANS, REPEATS = (
+    dg.AssetKey(["maintenance", name]) for name in ("compaction", "snapshot_expiry", "orphan_files", "repeated_rows")
 )
 _TABLES = [table_key(table.name) for table in tables.all_tables()]
 # One at a time over all runs: two compactions of a table would refuse each other.
@@ -37,7 +38,7 @@ _POOL = "iceberg_commit"
 _TRANSIENT = (CommitFailedException, ValidationException, OperationalError)
 _RETRY = dg.RetryPolicy(max_retries=3, delay=20, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 
-Done = TypeVar("Done", Compaction, Expiry, Orphans)
+Done = TypeVar("Done", Compaction, Expiry, Orphans, Repeats)
 
 
 class Scope(dg.Config):
@@ -89,6 +90,14 @@ class OrphanScope(Scope):
     guard_minutes: int = Field(
         default=180, ge=0, description="Files that are younger stay: a writer may be about to commit them."
     )
+
+
+class RepeatsScope(Scope):
+    """What a removal of repeated rows covers."""
+
+    def covered(self) -> tuple[tables.Table, ...]:
+        """Tables of which it is said when two rows are one."""
+        return tuple(table for table in tables.all_tables() if table.once)
 
 
 @dg.asset(
@@ -145,6 +154,20 @@ def orphan_files(lake: LakeResource, config: OrphanScope) -> dg.MaterializeResul
     return _report(lake, config, lambda _, table: remove_orphans(table, guard=guard, now=now, dry_run=config.dry_run))
 
 
+@dg.asset(
+    key=REPEATS, deps=[table_key(table.name) for table in tables.all_tables() if table.once], group_name="maintenance",
+    kinds={"iceberg", "parquet"}, owners=OWNERS, pool=_POOL, retry_policy=_RETRY,
+)  # fmt: skip
+def repeated_rows(lake: LakeResource, config: RepeatsScope) -> dg.MaterializeResult[None]:
+    """Removes alerts that were stored a second time; readers see the first one alone, before and after."""
+    from lake.repeats_removal import remove_repeats  # DuckDB with it
+
+    warehouse = lake.warehouse
+    return _report(
+        lake, config, lambda definition, table: remove_repeats(table, definition, warehouse, dry_run=config.dry_run)
+    )
+
+
 def _report(lake: LakeResource, scope: Scope, one: Callable[[tables.Table, Table], Done]) -> dg.MaterializeResult[None]:
     """Does it to each table; tells each table's figures in a table, and the sums as numbers, which Dagster plots.
 
@@ -187,8 +210,8 @@ def _text(value: object) -> int | str:
 
 maintenance_job = dg.define_asset_job(
     "lake_maintenance",
-    selection=dg.AssetSelection.assets(compaction, snapshot_expiry, orphan_files),
-    description="Compacts the tables, forgets old commits and removes what neither needs.",
+    selection=dg.AssetSelection.assets(repeated_rows, compaction, snapshot_expiry, orphan_files),
+    description="Removes repeated rows, compacts the tables, forgets old commits and removes what neither needs.",
 )
 
 # Every hour each table gets 720 commits: then some 1,440 are known at most, 1 MB of metadata that each commit writes.

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from contracts.errors import CheckError
-from lake.duck import LOADS_UNVERIFIED, load_iceberg, rows_at
+from lake.duck import LOADS_UNVERIFIED, create_views, load_iceberg, rows_at
 from lake.pinning import Pinned
 from quality.expectations import Expectation, Suite
 from quality.great import breach, great_suite
@@ -134,8 +134,7 @@ def _make_views(connection: Connection, pinned: Mapping[str, Pinned]) -> None:
         load_iceberg(connection.exec_driver_sql, next(iter(pinned.values())).metadata_location)
         connection.exec_driver_sql("SET TimeZone = 'UTC'")
         for table, pin in pinned.items():
-            rows = rows_at(pin.metadata_location, pin.snapshot_id)
-            connection.exec_driver_sql(f'CREATE VIEW "{table}" AS FROM {rows}')
+            create_views(connection.exec_driver_sql, table, rows_at(pin.metadata_location, pin.snapshot_id))
     except DBAPIError as error:
         raise CheckError(f"the tables {', '.join(pinned)} cannot be read: {error.orig}") from error
 

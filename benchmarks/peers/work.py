@@ -86,7 +86,8 @@ class Rules:
 
     @staticmethod
     def _identity(rule: Rule, record: Record) -> str:
-        return hashlib.sha256(f"{rule.id}\n{rule.rule_version}\n{record['transaction_id']}".encode()).hexdigest()
+        content = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(f"{rule.id}\n{rule.rule_version}\n".encode() + content).hexdigest()
 
     def _hits(self, rule: Rule, record: Record, moment: datetime, amount: Decimal, past: Past) -> bool:
         match rule:

@@ -16,12 +16,13 @@ from pyiceberg.catalog import Catalog
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import StatePaths
+from lake.duck import STORED
 from lake.log_identity import LogIdentity, recorded_identity
 from lake.stored_offsets import committed, positions_sql
 from pipeline_assets.lib.kafka_offsets import recorded_offsets, topic_ids, topic_offsets
 from pipeline_assets.lib.skips import Skip, passed, read_skips
 
-_ALERTS_TWICE = f"SELECT count(*) - count(DISTINCT (kafka_partition, kafka_offset)) FROM {names.ALERTS}"
+_ALERTS_TWICE = f"SELECT count(*) - count(DISTINCT (kafka_partition, kafka_offset)) FROM {STORED}.{names.ALERTS}"
 
 Range = tuple[int, int]
 # From partition and a range of offsets (the end excluded): those offsets in it at which a record stands, None if Kafka

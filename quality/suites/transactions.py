@@ -35,8 +35,19 @@ def _unique(key: str) -> tuple[Expectation, ...]:
         Unique(columns=POSITION),
         # A producer may send one transaction twice; both stand in the log, so both are rows.
         Unique(columns=(key,), critical=False),
+        NoRows(dimension="uniqueness", said=f"a {key} names one payment", query=_conflicts(key), critical=False),
         # Of a refused record, one repair at most.
         Unique(columns=(names.REPLAYED_FROM,)),
+    )
+
+
+def _conflicts(key: str) -> str:
+    """Write SQL for each `key` under which transactions of different content were sent."""
+    content = ", ".join(field.column for field in load_contract("transaction").fields)
+    repeated = f"SELECT {key} FROM {{batch}} GROUP BY {key} HAVING count(*) > 1"
+    return (
+        f"SELECT {key} FROM {{batch}} WHERE {key} IN ({repeated}) "
+        f"GROUP BY {key} HAVING count(DISTINCT hash({content})) > 1"
     )
 
 

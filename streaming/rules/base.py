@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from contracts.schema import load_contract
+from streaming.rules.identity import alert_id
 from streaming.validation import quote
 
 Severity = Literal["low", "medium", "high", "critical"]
@@ -102,7 +103,7 @@ class Rule(BaseModel):
 
     @abstractmethod
     def hits(self, transactions: str, arrival: str) -> str:
-        """SQL for the hit transactions: their id, account, event time and Kafka position, and the evidence map."""
+        """SQL for the hit transactions: `hit_columns` and the evidence map."""
 
     @classmethod
     @abstractmethod
@@ -111,8 +112,8 @@ class Rule(BaseModel):
 
     def alerts(self, transactions: str, arrival: str) -> str:
         """SQL for this rule's alerts, columns as in the alert contract."""
-        identity = f"{quote(self.id + chr(10) + self.rule_version + chr(10))} || transaction_id"
-        return f"""SELECT SHA256({identity}) AS alert_id, transaction_id, account_id,
+        return f"""SELECT {alert_id(self.id, self.rule_version)} AS alert_id,
+  transaction_id, account_id,
   {quote(self.id)} AS rule_id, {quote(self.rule_version)} AS rule_version, {quote(self.severity)} AS severity,
   event_time, CURRENT_TIMESTAMP AS detected_at, evidence,
   kafka_partition AS source_partition, kafka_offset AS source_offset
@@ -138,4 +139,7 @@ def one_of(column: str, values: tuple[str, ...]) -> str:
     return f"\n  AND {column} IN ({', '.join(map(quote, values))})" if values else ""
 
 
-HIT_COLUMNS = "transaction_id, account_id, event_time, kafka_partition, kafka_offset"
+def hit_columns() -> str:
+    """List the columns of a hit: those of the transaction, since an alert's id covers it whole, and its position."""
+    columns = [f"`{field.column}`" for field in load_contract("transaction").fields]
+    return ", ".join([*columns, "kafka_partition", "kafka_offset"])

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from streaming.rules.base import (
-    HIT_COLUMNS,
     AmountByCurrency,
     Judged,
     Rule,
     allowed_by_contract,
     by_currency,
     evidence,
+    hit_columns,
     one_of,
 )
 
@@ -42,7 +42,7 @@ class HighValue(Rule):
             **{column: column for column, values in narrowing.items() if values},
         )
         narrowed = "".join(one_of(column, values) for column, values in narrowing.items())
-        return f"SELECT {HIT_COLUMNS},\n  {found}\nFROM {transactions}\nWHERE amount > {threshold}{narrowed}"
+        return f"SELECT {hit_columns()},\n  {found}\nFROM {transactions}\nWHERE amount > {threshold}{narrowed}"
 
     @classmethod
     def judged(cls, found: Mapping[str, str]) -> Judged:

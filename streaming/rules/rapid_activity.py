@@ -23,7 +23,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Judged, Rule, by_currency, evidence
+from streaming.rules.base import AmountByCurrency, Judged, Rule, by_currency, evidence, hit_columns
 from streaming.validation import quote
 
 # Times as text with milliseconds, which sorts as they do; the session's zone is UTC.
@@ -80,11 +80,11 @@ class RapidActivity(Rule):
             "window_seconds": quote(str(self.window_seconds)),
             "lookback": quote(str(self.lookback)),
         }
-        columns = HIT_COLUMNS
+        columns = hit_columns()
         if self.total_amounts is not None:
             # In hundredths, as whole numbers: adding decimals would widen their type with every place.
             hundredths = "CAST(amount * 100 AS BIGINT)"
-            columns = f"{HIT_COLUMNS}, currency, {hundredths} AS hundredths"
+            columns = f"{hit_columns()}, {hundredths} AS hundredths"
             known += f" || ' ' || currency || ' ' || CAST({hundredths} AS STRING)"
             judged["total"] = " + ".join(
                 [
@@ -110,7 +110,7 @@ class RapidActivity(Rule):
         )
         # An UNNEST of one value keeps the planner from copying the sum into every place that uses it.
         sums = "\n".join(f"CROSS JOIN UNNEST(ARRAY[{value}]) AS {name}_of({name})" for name, value in judged.items())
-        return f"""SELECT {HIT_COLUMNS},
+        return f"""SELECT {hit_columns()},
   {evidence(**found)}
 FROM (
   SELECT *, CAST(TIMESTAMPADD(SECOND, -{self.window_seconds}, {_UTC}) AS STRING) AS earliest,

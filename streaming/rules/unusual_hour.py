@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from streaming.rules.base import HIT_COLUMNS, AmountByCurrency, Judged, Rule, by_currency, evidence
+from streaming.rules.base import AmountByCurrency, Judged, Rule, by_currency, evidence, hit_columns
 from streaming.validation import quote
 
 
@@ -54,7 +54,7 @@ class UnusualHour(Rule):
             minimum_amount="CAST(minimum_amount AS STRING)",
             currency="currency",
         )
-        return f"""SELECT {HIT_COLUMNS},
+        return f"""SELECT {hit_columns()},
   {found}
 FROM (
   SELECT t.*, z.time_zone,

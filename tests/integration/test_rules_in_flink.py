@@ -43,6 +43,8 @@ class Sent:
     amount: str = "10.00"
     currency: str = "EUR"
     country: str = "CH"
+    # Number of the transaction whose id it has, if that is not its own.
+    id_of: int | None = None
 
 
 # In order of arrival.
@@ -76,7 +78,11 @@ HISTORY = (
     # A country without a zone is judged in UTC.
     Sent("2026-05-16T01:00:00.000Z", {"night", "late"}, country="CH", amount="60.00"),
     Sent("2026-05-17T22:00:00.000Z", {"late"}, country="CH", amount="60.00"),
+    # Number 0 is sent again; and another payment has its id.
+    Sent("2026-05-01T12:00:00.000Z", {"high"}, amount="100.01", account="ACC000000100", id_of=0),
+    Sent("2026-05-01T12:00:00.000Z", {"high", "rapid"}, amount="100.02", account="ACC000000100", id_of=0),
 )  # fmt: skip
+_AGAIN, _OTHER = len(HISTORY) - 2, len(HISTORY) - 1
 
 
 def transaction_id(number: int) -> str:
@@ -88,7 +94,8 @@ def by_mode(tmp_path_factory: pytest.TempPathFactory) -> dict[Mode, list[dict[st
     """The alerts over the history, by Kafka position; and as a stream, by the time of arrival."""
     history = (
         {
-            "transaction_id": transaction_id(number),
+            "transaction_id": transaction_id(number if sent.id_of is None else sent.id_of),
+            "merchant_name": "Ünïcode = 😀:;",
             "event_time": sent.time,
             # An account of its own, but where the history is about one.
             "account_id": sent.account if sent.account != "ACC000000001" else f"ACC{number + 100:09}",
@@ -118,10 +125,27 @@ def test_alerts_hit_exactly_the_meant_transactions(alerts: list[dict[str, Any]])
     assert len(alerts) == len(expected), "one alert a hit"
 
 
-def test_alerts_id_is_the_hash_of_rule_version_and_transaction(alerts: list[dict[str, Any]]) -> None:
+def test_alerts_id_is_the_hash_of_rule_version_and_all_that_the_transaction_says(alerts: list[dict[str, Any]]) -> None:
     for row in alerts:
-        text = f"{row['rule_id']}\n{row['rule_version']}\n{row['transaction_id']}"
-        assert row["alert_id"] == hashlib.sha256(text.encode()).hexdigest()
+        sent = HISTORY[row["source_offset"]]
+        said = {  # fields without a value are left out
+            "transaction_id": row["transaction_id"],
+            "event_time": sent.time.replace("T", " ").removesuffix("Z"),
+            "account_id": row["account_id"],
+            "amount": sent.amount,
+            "currency": sent.currency,
+            "merchant_name": "Ünïcode = 😀:;",
+            "country": sent.country,
+        }
+        content = "".join(f"{name}={len(value)}:{value};" for name, value in said.items())
+        text = f"{row['rule_id']}\n{row['rule_version']}\n{content}"
+        assert row["alert_id"] == f"2-{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def test_alerts_record_sent_again_keeps_its_alert_and_another_payment_has_its_own(alerts: list[dict[str, Any]]) -> None:
+    ids = {row["source_offset"]: row["alert_id"] for row in alerts if row["rule_id"] == "high"}
+    assert ids[_AGAIN] == ids[0]
+    assert ids[_OTHER] != ids[0]
 
 
 def test_alerts_every_column_is_filled_from_rule_and_transaction(alerts: list[dict[str, Any]]) -> None:
@@ -129,7 +153,7 @@ def test_alerts_every_column_is_filled_from_rule_and_transaction(alerts: list[di
     for row in alerts:
         sent, rule = HISTORY[row["source_offset"]], rules[row["rule_id"]]
         assert (row["rule_version"], row["severity"], row["source_partition"]) == (rule.version, rule.severity, 1)
-        assert row["transaction_id"] == transaction_id(row["source_offset"])
+        assert row["transaction_id"] == transaction_id(row["source_offset"] if sent.id_of is None else sent.id_of)
         assert row["event_time"].removesuffix("Z").ljust(23, "0")[:19] == sent.time[:19]
         assert list(row) == [field.column for field in load_contract("alert").fields]
 

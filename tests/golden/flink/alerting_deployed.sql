@@ -106,27 +106,51 @@ CREATE TEMPORARY TABLE alerts_out (
 
 INSERT INTO alerts_out
 SELECT * FROM (
-SELECT SHA256('high-value
+SELECT '2-' || SHA256('high-value
 1
-' || transaction_id) AS alert_id, transaction_id, account_id,
+'
+  || COALESCE('transaction_id=' || CAST(CHAR_LENGTH(`transaction_id`) AS STRING) || ':' || `transaction_id` || ';', '')
+  || COALESCE('event_time=' || CAST(CHAR_LENGTH(CAST(CAST(`event_time` AS TIMESTAMP(3)) AS STRING)) AS STRING) || ':' || CAST(CAST(`event_time` AS TIMESTAMP(3)) AS STRING) || ';', '')
+  || COALESCE('account_id=' || CAST(CHAR_LENGTH(`account_id`) AS STRING) || ':' || `account_id` || ';', '')
+  || COALESCE('amount=' || CAST(CHAR_LENGTH(CAST(`amount` AS STRING)) AS STRING) || ':' || CAST(`amount` AS STRING) || ';', '')
+  || COALESCE('currency=' || CAST(CHAR_LENGTH(`currency`) AS STRING) || ':' || `currency` || ';', '')
+  || COALESCE('merchant_id=' || CAST(CHAR_LENGTH(`merchant_id`) AS STRING) || ':' || `merchant_id` || ';', '')
+  || COALESCE('merchant_name=' || CAST(CHAR_LENGTH(`merchant_name`) AS STRING) || ':' || `merchant_name` || ';', '')
+  || COALESCE('merchant_category=' || CAST(CHAR_LENGTH(`merchant_category`) AS STRING) || ':' || `merchant_category` || ';', '')
+  || COALESCE('transaction_type=' || CAST(CHAR_LENGTH(`transaction_type`) AS STRING) || ':' || `transaction_type` || ';', '')
+  || COALESCE('channel=' || CAST(CHAR_LENGTH(`channel`) AS STRING) || ':' || `channel` || ';', '')
+  || COALESCE('country=' || CAST(CHAR_LENGTH(`country`) AS STRING) || ':' || `country` || ';', '')) AS alert_id,
+  transaction_id, account_id,
   'high-value' AS rule_id, '1' AS rule_version, 'high' AS severity,
   event_time, CURRENT_TIMESTAMP AS detected_at, evidence,
   kafka_partition AS source_partition, kafka_offset AS source_offset
 FROM (
-SELECT transaction_id, account_id, event_time, kafka_partition, kafka_offset,
+SELECT `transaction_id`, `event_time`, `account_id`, `amount`, `currency`, `merchant_id`, `merchant_name`, `merchant_category`, `transaction_type`, `channel`, `country`, kafka_partition, kafka_offset,
   MAP['amount', CAST(amount AS STRING), 'threshold', CAST(CAST(CASE currency WHEN 'AUD' THEN 7500.00 WHEN 'CAD' THEN 6500.00 WHEN 'CHF' THEN 4500.00 WHEN 'EUR' THEN 4500.00 WHEN 'GBP' THEN 4000.00 WHEN 'JPY' THEN 700000.00 WHEN 'SGD' THEN 6500.00 WHEN 'USD' THEN 5000.00 END AS DECIMAL(14, 2)) AS STRING), 'currency', currency] AS evidence
 FROM valid_once
 WHERE amount > CAST(CASE currency WHEN 'AUD' THEN 7500.00 WHEN 'CAD' THEN 6500.00 WHEN 'CHF' THEN 4500.00 WHEN 'EUR' THEN 4500.00 WHEN 'GBP' THEN 4000.00 WHEN 'JPY' THEN 700000.00 WHEN 'SGD' THEN 6500.00 WHEN 'USD' THEN 5000.00 END AS DECIMAL(14, 2))
 )
 UNION ALL
-SELECT SHA256('rapid-activity
+SELECT '2-' || SHA256('rapid-activity
 1
-' || transaction_id) AS alert_id, transaction_id, account_id,
+'
+  || COALESCE('transaction_id=' || CAST(CHAR_LENGTH(`transaction_id`) AS STRING) || ':' || `transaction_id` || ';', '')
+  || COALESCE('event_time=' || CAST(CHAR_LENGTH(CAST(CAST(`event_time` AS TIMESTAMP(3)) AS STRING)) AS STRING) || ':' || CAST(CAST(`event_time` AS TIMESTAMP(3)) AS STRING) || ';', '')
+  || COALESCE('account_id=' || CAST(CHAR_LENGTH(`account_id`) AS STRING) || ':' || `account_id` || ';', '')
+  || COALESCE('amount=' || CAST(CHAR_LENGTH(CAST(`amount` AS STRING)) AS STRING) || ':' || CAST(`amount` AS STRING) || ';', '')
+  || COALESCE('currency=' || CAST(CHAR_LENGTH(`currency`) AS STRING) || ':' || `currency` || ';', '')
+  || COALESCE('merchant_id=' || CAST(CHAR_LENGTH(`merchant_id`) AS STRING) || ':' || `merchant_id` || ';', '')
+  || COALESCE('merchant_name=' || CAST(CHAR_LENGTH(`merchant_name`) AS STRING) || ':' || `merchant_name` || ';', '')
+  || COALESCE('merchant_category=' || CAST(CHAR_LENGTH(`merchant_category`) AS STRING) || ':' || `merchant_category` || ';', '')
+  || COALESCE('transaction_type=' || CAST(CHAR_LENGTH(`transaction_type`) AS STRING) || ':' || `transaction_type` || ';', '')
+  || COALESCE('channel=' || CAST(CHAR_LENGTH(`channel`) AS STRING) || ':' || `channel` || ';', '')
+  || COALESCE('country=' || CAST(CHAR_LENGTH(`country`) AS STRING) || ':' || `country` || ';', '')) AS alert_id,
+  transaction_id, account_id,
   'rapid-activity' AS rule_id, '1' AS rule_version, 'critical' AS severity,
   event_time, CURRENT_TIMESTAMP AS detected_at, evidence,
   kafka_partition AS source_partition, kafka_offset AS source_offset
 FROM (
-SELECT transaction_id, account_id, event_time, kafka_partition, kafka_offset,
+SELECT `transaction_id`, `event_time`, `account_id`, `amount`, `currency`, `merchant_id`, `merchant_name`, `merchant_category`, `transaction_type`, `channel`, `country`, kafka_partition, kafka_offset,
   MAP['count', CAST(contributing AS STRING), 'limit', '5', 'window_seconds', '60', 'lookback', '5', 'transaction_ids', ARRAY_JOIN(ARRAY[CASE WHEN before_5 BETWEEN earliest AND latest THEN REGEXP_EXTRACT(before_5, '[^ ]*$') END, CASE WHEN before_4 BETWEEN earliest AND latest THEN REGEXP_EXTRACT(before_4, '[^ ]*$') END, CASE WHEN before_3 BETWEEN earliest AND latest THEN REGEXP_EXTRACT(before_3, '[^ ]*$') END, CASE WHEN before_2 BETWEEN earliest AND latest THEN REGEXP_EXTRACT(before_2, '[^ ]*$') END, CASE WHEN before_1 BETWEEN earliest AND latest THEN REGEXP_EXTRACT(before_1, '[^ ]*$') END, transaction_id], ' ')] AS evidence
 FROM (
   SELECT *, CAST(TIMESTAMPADD(SECOND, -60, CAST(event_time AS TIMESTAMP(3))) AS STRING) AS earliest,
@@ -138,21 +162,33 @@ FROM (
       LAG(this_one, 3) OVER (PARTITION BY account_id ORDER BY turn) AS before_3,
       LAG(this_one, 2) OVER (PARTITION BY account_id ORDER BY turn) AS before_2,
       LAG(this_one, 1) OVER (PARTITION BY account_id ORDER BY turn) AS before_1
-    FROM (SELECT transaction_id, account_id, event_time, kafka_partition, kafka_offset, CAST(CAST(event_time AS TIMESTAMP(3)) AS STRING) || ' ' || transaction_id AS this_one, arrived AS turn FROM valid_once)
+    FROM (SELECT `transaction_id`, `event_time`, `account_id`, `amount`, `currency`, `merchant_id`, `merchant_name`, `merchant_category`, `transaction_type`, `channel`, `country`, kafka_partition, kafka_offset, CAST(CAST(event_time AS TIMESTAMP(3)) AS STRING) || ' ' || transaction_id AS this_one, arrived AS turn FROM valid_once)
   )
 )
 CROSS JOIN UNNEST(ARRAY[CASE WHEN before_5 BETWEEN earliest AND latest THEN 1 ELSE 0 END + CASE WHEN before_4 BETWEEN earliest AND latest THEN 1 ELSE 0 END + CASE WHEN before_3 BETWEEN earliest AND latest THEN 1 ELSE 0 END + CASE WHEN before_2 BETWEEN earliest AND latest THEN 1 ELSE 0 END + CASE WHEN before_1 BETWEEN earliest AND latest THEN 1 ELSE 0 END + 1]) AS contributing_of(contributing)
 WHERE contributing > 5
 )
 UNION ALL
-SELECT SHA256('unusual-hour
+SELECT '2-' || SHA256('unusual-hour
 1
-' || transaction_id) AS alert_id, transaction_id, account_id,
+'
+  || COALESCE('transaction_id=' || CAST(CHAR_LENGTH(`transaction_id`) AS STRING) || ':' || `transaction_id` || ';', '')
+  || COALESCE('event_time=' || CAST(CHAR_LENGTH(CAST(CAST(`event_time` AS TIMESTAMP(3)) AS STRING)) AS STRING) || ':' || CAST(CAST(`event_time` AS TIMESTAMP(3)) AS STRING) || ';', '')
+  || COALESCE('account_id=' || CAST(CHAR_LENGTH(`account_id`) AS STRING) || ':' || `account_id` || ';', '')
+  || COALESCE('amount=' || CAST(CHAR_LENGTH(CAST(`amount` AS STRING)) AS STRING) || ':' || CAST(`amount` AS STRING) || ';', '')
+  || COALESCE('currency=' || CAST(CHAR_LENGTH(`currency`) AS STRING) || ':' || `currency` || ';', '')
+  || COALESCE('merchant_id=' || CAST(CHAR_LENGTH(`merchant_id`) AS STRING) || ':' || `merchant_id` || ';', '')
+  || COALESCE('merchant_name=' || CAST(CHAR_LENGTH(`merchant_name`) AS STRING) || ':' || `merchant_name` || ';', '')
+  || COALESCE('merchant_category=' || CAST(CHAR_LENGTH(`merchant_category`) AS STRING) || ':' || `merchant_category` || ';', '')
+  || COALESCE('transaction_type=' || CAST(CHAR_LENGTH(`transaction_type`) AS STRING) || ':' || `transaction_type` || ';', '')
+  || COALESCE('channel=' || CAST(CHAR_LENGTH(`channel`) AS STRING) || ':' || `channel` || ';', '')
+  || COALESCE('country=' || CAST(CHAR_LENGTH(`country`) AS STRING) || ':' || `country` || ';', '')) AS alert_id,
+  transaction_id, account_id,
   'unusual-hour' AS rule_id, '1' AS rule_version, 'medium' AS severity,
   event_time, CURRENT_TIMESTAMP AS detected_at, evidence,
   kafka_partition AS source_partition, kafka_offset AS source_offset
 FROM (
-SELECT transaction_id, account_id, event_time, kafka_partition, kafka_offset,
+SELECT `transaction_id`, `event_time`, `account_id`, `amount`, `currency`, `merchant_id`, `merchant_name`, `merchant_category`, `transaction_type`, `channel`, `country`, kafka_partition, kafka_offset,
   MAP['local_hour', CAST(local_hour AS STRING), 'start_hour', '1', 'end_hour', '5', 'time_zone', time_zone, 'amount', CAST(amount AS STRING), 'minimum_amount', CAST(minimum_amount AS STRING), 'currency', currency] AS evidence
 FROM (
   SELECT t.*, z.time_zone,

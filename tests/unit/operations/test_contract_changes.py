@@ -80,6 +80,7 @@ def test_contracts_have_grown_other_words_alone_are_no_growth(config: Path) -> N
     [
         added("new", required=False), without("channel", "enum"), rules("channel", enum=["pos", "online", "atm", "x"]),
         without("merchant_category", "pattern"), rules("merchant_name", maxLength=200), rules("note", maxLength=21),
+        rules("merchant_category", pattern="^[0-9]{4}$|^[A-Z]{4}$"),
         without("note", "maxLength"), lambda schema: schema["x-limits"].update(bytes=40_000),
     ],
 )  # fmt: skip
@@ -99,6 +100,7 @@ def test_contracts_have_grown_optional_field_or_looser_rule_is_growth(config: Pa
         (rules("channel", **{"x-column": "way"}), "channel", "now: .*'x-column': 'way'"),
         (rules("channel", enum=["pos"]), "channel", r"Before: .*'atm'.*now: .*\['pos'\]"),
         (rules("merchant_category", pattern="^[0-9]{5}$"), "merchant_category", r"\{4\}.*now: .*\{5\}"),
+        (rules("merchant_category", pattern="^[0-9]{5}$|^[0-9]{4}$"), "merchant_category", r"\{4\}.*now: .*\{5\}"),
         (rules("merchant_name", maxLength=99), "merchant_name", "100.*now: .*99"),
         (rules("merchant_name", minLength=2), "merchant_name", "'minLength': 1.*now: .*'minLength': 2"),
         (rules("note", minLength=1), "note", "now: .*'minLength': 1"),

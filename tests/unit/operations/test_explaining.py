@@ -103,6 +103,13 @@ def test_explain_id_that_is_none_is_refused_with_what_to_do(lake: Lake, alert_id
         explain(lake.addresses, Deployments(StatePaths(lake.state).rules), alert_id)
 
 
+@pytest.mark.parametrize("beginning", ["2-abcdef", f"2-abcdef{'0' * 58}"])
+def test_explain_id_with_its_scheme_finds_the_alert(lake: Lake, beginning: str) -> None:
+    lake.append(names.ALERTS, [{**rapid(3), "alert_id": f"2-abcdef{'0' * 58}"}])
+    found = explain(lake.addresses, Deployments(StatePaths(lake.state).rules), beginning)
+    assert found.alert["alert_id"] == f"2-abcdef{'0' * 58}"
+
+
 def test_explain_beginning_of_several_ids_asks_for_more(lake: Lake) -> None:
     lake.append(names.ALERTS, [alert(1), alert(2)])
     with pytest.raises(QueryError, match="give more of it"):

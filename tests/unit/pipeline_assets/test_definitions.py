@@ -61,8 +61,8 @@ def test_definitions_every_job_resolves_and_every_asset_of_ours_can_be_materiali
     assert materializable == {
         "lake/sessions",
         "maintenance/compaction", "maintenance/dagster_history", "maintenance/orphan_files",
-        "maintenance/snapshot_expiry", "quality/data_docs", "reports/column_lineage", "reports/generator_score",
-        "reports/openlineage", "reports/stream_summary",
+        "maintenance/repeated_rows", "maintenance/snapshot_expiry", "quality/data_docs", "reports/column_lineage",
+        "reports/generator_score", "reports/openlineage", "reports/stream_summary",
     }  # fmt: skip
 
 

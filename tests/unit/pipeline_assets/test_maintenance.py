@@ -23,7 +23,7 @@ from pipeline_assets.dagster_history import Retention, dagster_history
 from pipeline_assets.lib.dagster_history import prune
 from pipeline_assets.lib.sensor_cursors import sensor_cursor
 from pipeline_assets.lib.snapshot_cursor import SnapshotCursor
-from pipeline_assets.maintenance import compaction, orphan_files, snapshot_expiry
+from pipeline_assets.maintenance import compaction, orphan_files, repeated_rows, snapshot_expiry
 from pipeline_assets.resources import LakeResource
 from pipeline_assets.sensors.commit_ledger import commit_ledger
 from pipeline_assets.sensors.iceberg_snapshots import iceberg_snapshots
@@ -180,6 +180,16 @@ def test_snapshot_expiry_dry_run_forgets_nothing(
     _report_up_to(instance, snapshots[-1])
     assert run(lake, snapshot_expiry, instance, only=["transactions"], **_AT_ONCE, dry_run=True)["snapshots_after"] == 1
     assert len(list(lake.table(names.TRANSACTIONS).snapshots())) == 5
+
+
+def test_repeated_rows_tells_how_many_alerts_were_stored_twice(lake: Lake) -> None:
+    lake.append(names.ALERTS, [alert(1), alert(2)])
+    lake.append(names.ALERTS, [alert(1, kafka_offset=9)])
+    assert run(lake, repeated_rows, dry_run=True)["repeated_rows"] == 1
+    assert run(lake, repeated_rows)["repeated_rows"] == 1
+    assert lake.table(names.ALERTS).scan().count() == 2
+    with pytest.raises(RuntimeError, match="no such table: transactions; there are alerts"):
+        run(lake, repeated_rows, only=["transactions"])
 
 
 def test_orphan_files_tells_what_it_removed(lake: Lake, snapshots: list[int]) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from contracts import names
 from contracts.errors import NotRunning
+from lake.duck import STORED
 from pipeline_assets.lib.offset_agreement import (
     MISSING,
     STORED_TWICE,
@@ -25,6 +26,7 @@ from pipeline_assets.lib.offset_agreement import (
 def tables(*stored: int, refused: Iterable[int] = ()) -> duckdb.DuckDBPyConnection:
     """Tables with the records at these offsets of partition 0, as transactions and as dead letters."""
     connection = duckdb.connect()
+    connection.execute(f"CREATE SCHEMA {STORED}; USE {STORED}")
     connection.execute(f"CREATE TABLE {names.TRANSACTIONS} (kafka_partition INT, kafka_offset BIGINT)")
     connection.execute(f'CREATE TABLE {names.DEAD_LETTERS} (topic VARCHAR, "partition" INT, "offset" BIGINT)')
     for offset in stored:
