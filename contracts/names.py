@@ -31,6 +31,9 @@ SESSIONS: Final = "sessions"
 # The column that keeps what `REPLAY_HEADER` said.
 REPLAYED_FROM: Final = "replayed_from"
 
+# The reason code of a dead letter whose record a person has passed over.
+SKIPPED: Final = "skipped"
+
 # Summary properties of an Iceberg snapshot that Flink's sink writes.
 FLINK_JOB_ID_PROPERTY: Final = "flink.job-id"
 FLINK_CHECKPOINT_PROPERTY: Final = "flink.max-committed-checkpoint-id"

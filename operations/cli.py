@@ -277,16 +277,17 @@ def skip(
     position: Annotated[str, typer.Argument(help="The last record to pass over: partition/offset.")],
     why: Annotated[str, typer.Option("--why", help="The reason, which the dead letters and the audit log keep.")],
 ) -> None:
-    """Go on after a record that cannot be stored; what Kafka has of it is kept as a dead letter."""
+    """Go on after a record that cannot be read or stored; what Kafka has of it is kept as a dead letter."""
     from operations.audit import audited, operator
     from operations.skipping import skip_to
     from operations.terminal import console
 
     settings = _settings()
     with audited(settings.paths, "skip", position=position, why=why):
-        restarts = skip_to(settings, position, why=why, operator=operator())
-    when = "now" if restarts else "when the pipeline is next started"
-    console().print(f"lakehouse goes on after {escape(position)} {when}. See: pipeline status")
+        ended = skip_to(settings, position, why=why, operator=operator())
+    who = f"{' and '.join(ended)} {'go' if len(ended) > 1 else 'goes'} on" if ended else "the jobs go on"
+    when = "now" if ended else "when the pipeline is next started"
+    console().print(f"{who} after {escape(position)} {when}. See: pipeline status")
 
 
 @app.command()

@@ -22,6 +22,7 @@ from contracts.rest import rest_client
 from generator.circuit import State
 from generator.health import Reading
 from operations.embedded.supervision import ProcessState
+from operations.failing_record import tell_failing_record
 from operations.memory import memory_mb
 from operations.refusals import read_refusal
 from pipeline_assets.lib.flink_rest import JobFailure, JobStatus, failures, job_statuses, taskmanagers
@@ -118,7 +119,7 @@ def judge(
         by_name = {process.name: process for process in processes}
         there = [name for name in names.COMPONENTS if name in by_name or name in elsewhere]
         verdicts = {name: pool.submit(probe) for name, probe in probes.items() if name in there}
-        jobs = pool.submit(_jobs, flink, state)
+        jobs = pool.submit(_jobs, flink, kafka, state)
         found = {name: verdict.result() for name, verdict in verdicts.items()}
         components = [
             _component(by_name[name], found.get(name), memory=memory)
@@ -209,15 +210,15 @@ def _taskmanager(flink: httpx.Client, name: str) -> Verdict:
     return Verdict(Health.HEALTHY, "registered") if there else Verdict(Health.STARTING, "not registered yet")
 
 
-def _jobs(flink: httpx.Client, state: Path) -> tuple[Component, ...]:
+def _jobs(flink: httpx.Client, kafka: KafkaAccess, state: Path) -> tuple[Component, ...]:
     try:
         found = {job.name: job for job in job_statuses(flink, names.JOBS)}
     except NotRunning:
         found = {}
-    return tuple(_job(flink, name, found.get(name), state, datetime.now(UTC)) for name in names.JOBS)
+    return tuple(_job(flink, kafka, name, found.get(name), state) for name in names.JOBS)
 
 
-def _job(flink: httpx.Client, name: str, job: JobStatus | None, state: Path, now: datetime) -> Component:
+def _job(flink: httpx.Client, kafka: KafkaAccess, name: str, job: JobStatus | None, state: Path) -> Component:
     if job is None or job.ended:
         if reason := read_refusal(state, name):
             return Component(f"job {name}", Health.UNHEALTHY, f"not started: {reason}")
@@ -226,12 +227,13 @@ def _job(flink: httpx.Client, name: str, job: JobStatus | None, state: Path, now
             return Component(f"job {name}", Health.UNHEALTHY, detail)
         return Component(f"job {name}", Health.STARTING, "not submitted yet")
     past = _failures(flink, job.job_id) if job.restarts or not job.running else ()
-    repeated = _repeated(past, now)
+    repeated = _repeated(past, datetime.now(UTC))
     if repeated:
         minutes = _FAILURE_SPAN // timedelta(minutes=1)
+        where = tell_failing_record(kafka, StatePaths(state).checkpoints, name)
         detail = (
             f"failed {repeated} times in {minutes} min, each time with: {past[0].cause.rstrip('.')}. Mend that: Flink "
-            f"tries again by itself, at least every 20 s; more: pipeline logs {names.TASKMANAGERS[name]}"
+            f"tries again by itself, at least every 20 s. {where}; more: pipeline logs {names.TASKMANAGERS[name]}"
         )
         health = Health.UNHEALTHY
     elif not job.running:

@@ -6,9 +6,10 @@ the one before it has ended.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +28,19 @@ class Begin(BaseModel):
 
     read_from: dict[int, int] = {}
     judge_from: dict[int, int] = {}
+
+    def after(self, offsets: Mapping[int, int]) -> Self:
+        """Return the same, but no partition is read before its offset in `offsets`, not even to warm windows."""
+        return self.model_copy(
+            update={
+                "read_from": _at_least(self.read_from, offsets),
+                "judge_from": _at_least(self.judge_from, offsets),
+            }
+        )
+
+
+def _at_least(places: Mapping[int, int], offsets: Mapping[int, int]) -> dict[int, int]:
+    return {part: max(places.get(part, 0), offsets.get(part, 0)) for part in places.keys() | offsets.keys()}
 
 
 class Deployment(BaseModel):

@@ -22,6 +22,7 @@ from operations.flink_jobs import cancel_job, stop_jobs
 from operations.rules.beginnings import beginning_at, beginning_at_the_end
 from operations.rules.changes import changes_between
 from pipeline_assets.lib.kafka_offsets import committed_offsets
+from pipeline_assets.lib.skips import passed, read_skips
 from streaming import tables
 from streaming.checkpoint_positions import newest_readable
 from streaming.checkpoints import checkpoint_folder, remove_state
@@ -53,8 +54,8 @@ class Switch:
         there = {job.fingerprint for job in alive if job.name == names.ALERTING_JOB}
         due = []
         if current and current.fingerprint not in there and not (wanted and wanted.cold):
-            if self._has_lost_its_state(current):
-                wanted = self._want_again(current)
+            if reason := self._why_not_from_its_state(current):
+                wanted = self._want_again(current, reason)
             else:
                 due.append(current)
         if wanted and wanted.fingerprint not in there:
@@ -71,6 +72,7 @@ class Switch:
                 begin = beginning_at(kafka, self._stopped_at(of), book.memory_seconds)
             else:
                 begin = beginning_at_the_end(kafka, book.memory_seconds)
+            begin = begin.after(self._passed_over())
             wanted = wanted.model_copy(update={"begin": begin})
             log.info("a rule book begins", deployment=wanted.number, begin=begin.model_dump(), after=of and of.number)
         fingerprint = self._fingerprint(wanted)
@@ -93,20 +95,26 @@ class Switch:
         found = newest_readable(checkpoints, names.ALERTING_JOB, fingerprint, names.RAW_TOPIC)
         return found[1] if found else None
 
-    def _has_lost_its_state(self, deployment: Deployment) -> bool:
-        """Tell whether its job has completed a checkpoint, and none is there any more that could be read."""
-        if self._state_of(deployment) is not None:
-            return False
+    def _why_not_from_its_state(self, deployment: Deployment) -> str | None:
+        """Tell why its job cannot go on from its newest checkpoint; None if it can, or never completed one."""
         begin = deployment.begin.judge_from if deployment.begin else {}
-        return any(offset > begin.get(part, 0) for part, offset in self._stopped_at(deployment).items())
+        stopped = self._stopped_at(deployment)
+        if any(max(stopped.get(part, 0), begin.get(part, 0)) < after for part, after in self._passed_over().items()):
+            return "records were passed over"
+        if self._state_of(deployment) is None and any(offset > begin.get(part, 0) for part, offset in stopped.items()):
+            return "its checkpoints were lost"
+        return None
 
-    def _want_again(self, deployment: Deployment) -> Deployment:
+    def _passed_over(self) -> Mapping[int, int]:
+        """Return by partition of the raw topic the offset after the last record that a person has passed over."""
+        skips = passed(read_skips(self.settings.paths.skips)).get(names.RAW_TOPIC, {})
+        return {part: skip.offset + 1 for part, skip in skips.items()}
+
+    def _want_again(self, deployment: Deployment, reason: str) -> Deployment:
         """Want the same rules once more, from where their job stopped, with windows warmed from the log."""
         folder = self.deployments.folder(deployment)
-        log.error("the state of alerting is lost; its windows are warmed from the log", deployment=deployment.number)
-        return self.deployments.want(
-            load_rules(folder), rules_text(folder), reason="its checkpoints were lost", cold=True
-        )
+        log.error("alerting begins without state, its windows warmed", deployment=deployment.number, reason=reason)
+        return self.deployments.want(load_rules(folder), rules_text(folder), reason=reason, cold=True)
 
     def _fingerprint(self, deployment: Deployment) -> str:
         plan = job_plan(names.ALERTING_JOB, self.addresses, self.settings, deployment)

@@ -14,12 +14,11 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 from pyiceberg.catalog import Catalog
 
-from contracts import tables
+from contracts import names, tables
 from contracts.errors import NotRunning, PipelineError
 from contracts.kafka_access import KafkaAccess
 from contracts.positions import Position
 
-REASON_CODE = "skipped"
 # More are no few records that harm, but a mistake in the position.
 _MOST = 10_000
 _SECONDS = 30.0
@@ -121,7 +120,7 @@ def _dead_letter(skip: Skip, message: Message) -> Mapping[str, object]:
         "topic": skip.topic,
         "partition": skip.partition,
         "offset": message.offset(),
-        "reason_code": REASON_CODE,
+        "reason_code": names.SKIPPED,
         "message": f"passed over by {skip.operator}: {skip.why}",
         "payload": text,
         "payload_encoding": encoding,

@@ -7,13 +7,18 @@ from quality.settings import QualitySettings
 from quality.suites.contract import complete, valid
 from quality.suites.measures import timely
 
-# Alerts come from a job of their own, which may be ahead: those count whose transaction the other job has passed.
+# Alerts come from a job of their own, which may be ahead: those count whose transaction the other job has passed. If a
+# person has passed over the record since, it is a dead letter instead.
 _WITHOUT = f"""
 WITH stored AS (SELECT kafka_partition AS part, kafka_offset AS place, transaction_id AS id FROM {names.TRANSACTIONS}),
      reached AS (SELECT part AS reached_part, max(place) AS farthest FROM stored GROUP BY part)
 SELECT alert_id, transaction_id, source_partition, source_offset FROM {{batch}}
 JOIN reached ON source_partition = reached_part AND source_offset <= farthest
 ANTI JOIN stored ON source_partition = part AND source_offset = place AND transaction_id = id
+ANTI JOIN (
+  SELECT "partition", "offset" FROM {names.DEAD_LETTERS}
+  WHERE topic = '{names.RAW_TOPIC}' AND reason_code = '{names.SKIPPED}'
+) ON source_partition = "partition" AND source_offset = "offset"
 """
 
 
@@ -32,5 +37,5 @@ def suite(settings: QualitySettings) -> Suite:
             ),
             NoRows(dimension="consistency", said="every alert has its transaction", query=_WITHOUT),
         ),
-        others=(names.TRANSACTIONS,),
+        others=(names.TRANSACTIONS, names.DEAD_LETTERS),
     )

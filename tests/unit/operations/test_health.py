@@ -189,7 +189,8 @@ def test_judge_job_that_fails_again_and_again_says_how_often_why_and_what_to_do(
     assert verdict(found["job alerting"]) == (
         Health.UNHEALTHY,
         "failed 3 times in 10 min, each time with: java.io.IOException: No space left on device. Mend that: Flink "
-        "tries again by itself, at least every 20 s; more: pipeline logs taskmanager-alerting",
+        "tries again by itself, at least every 20 s. It reads again from the first record on; more: pipeline logs "
+        "taskmanager-alerting",
     )
 
 

@@ -97,6 +97,6 @@ def test_skip_to_a_record_that_is_there_is_kept_and_one_that_is_not_is_refused(
         with pytest.raises(PipelineError, match=r"no record at transactions\.raw/1/1000 yet"):
             skip_to(settings, "1/1000", why="too old", operator="me")
         return
-    assert skip_to(settings, "1/42", why="too old", operator="me") is False
+    assert skip_to(settings, "1/42", why="too old", operator="me") == ()
     (kept,) = read_skips(settings.paths.skips)
     assert (kept.topic, kept.partition, kept.offset, kept.why) == (names.RAW_TOPIC, 1, 42, "too old")

@@ -14,9 +14,11 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from contracts.kafka_access import KafkaAccess
+from contracts.positions import Position
 from contracts.settings import Settings
 from operations.rules import beginnings
 from operations.rules.switch import Switch, want_what_is_configured
+from pipeline_assets.lib.skips import add_skip
 from streaming.checkpoints import checkpoint_folder, savepoint_folder
 from streaming.deployments import Begin, Deployment
 from streaming.rules.book import load_rules, rules_text
@@ -205,6 +207,32 @@ def test_lacking_job_whose_state_is_lost_is_wanted_again_from_where_it_stopped(
     flink.fingerprints = {"new": again.fingerprint or ""}
     switch.advance(running_jobs(switch.flink))
     assert [deployment.state for deployment in switch.deployments.all()] == ["ended", "in force"]
+
+
+@pytest.mark.parametrize(("read", "begins"), [(1199, True), (1200, True), (1201, False)])
+def test_lacking_job_that_has_not_read_a_record_that_is_passed_over_begins_after_it(
+    switch: Switch, flink: Flink, monkeypatch: pytest.MonkeyPatch, read: int, begins: bool
+) -> None:
+    """Also what warms its windows is read from after that record on: it is what the job fails on."""
+    first = in_force(switch, flink)
+    folder = checkpoint_folder(switch.settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
+    write_metadata(folder / "job" / "chk-4", {names.RAW_TOPIC: {0: read, 1: 700}})
+    add_skip(switch.settings.paths.skips, Position(names.RAW_TOPIC, 0, 1200), why="too large", operator="me")
+    monkeypatch.setattr(
+        "operations.rules.switch.beginning_at",
+        lambda kafka, judge_from, memory: Begin(
+            read_from={part: offset - 100 for part, offset in judge_from.items()}, judge_from=dict(judge_from)
+        ),
+    )
+    (due,) = switch.lacking(())
+    if not begins:
+        assert due.number == first.number
+        return
+    assert (due.number, due.reason) == (2, "records were passed over")
+    assert due.begin == Begin(read_from={0: 1201, 1: 600}, judge_from={0: 1201, 1: 700})
+    flink.fingerprints = {"new": due.fingerprint or ""}
+    switch.advance(running_jobs(switch.flink))
+    assert [found.number for found in switch.lacking(())] == [2], "once, and not again"
 
 
 def test_lacking_job_lost_while_another_takes_over_both_are_due(switch: Switch, flink: Flink) -> None:
