@@ -1,0 +1,59 @@
+"""Whatever ends an operation, wherever in it: nothing is lost, doubled or half there, and the next run finishes it.
+
+The failpoints are found in the code: before and after each call that removes or writes, and in the midst of those that
+take several steps.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.changing_calls import modules_of_the_page, removing_calls
+from tests.failpoints import DONE, FAILED, INTERRUPTED, Disturbance, disturbed, failpoints_of
+from tests.interruptions.catalogue import MODULES, OPERATIONS
+from tests.interruptions.operation import Operation, Seen, Stage
+
+_ENDINGS = {
+    Disturbance.ERROR: {DONE, FAILED},
+    Disturbance.SIGINT: {DONE, INTERRUPTED},
+    Disturbance.SIGKILL: {-9},
+}
+
+
+@pytest.mark.parametrize("disturbance", Disturbance)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_operation_disturbed_wherever_it_changes_something_loses_nothing_and_is_finished_by_the_next(
+    operation: Operation, disturbance: Disturbance, tmp_path: Path
+) -> None:
+    stage = Stage(operation, tmp_path.resolve() / "state")
+    stage.prepare()
+    before = operation.look(stage.folder)
+    failpoints = failpoints_of(stage.run, MODULES)
+    after, rest = operation.look(stage.folder), operation.rest(stage.folder)
+    assert failpoints
+    for failpoint in failpoints:
+        stage.begin_again()
+        assert disturbed(stage.run, MODULES, failpoint, disturbance) in _ENDINGS[disturbance], failpoint
+        seen = operation.look(stage.folder)
+        assert _neither(seen, before, after) == {}, f"{disturbance} {failpoint}"
+        operation.promise(seen)
+        stage.run()
+        assert (operation.look(stage.folder), operation.rest(stage.folder)) == (after, rest), (
+            f"{disturbance} {failpoint}"
+        )
+
+
+def _neither(seen: Seen, before: Seen, after: Seen) -> Seen:
+    """Return what is neither as it was before nor as it is after an undisturbed run."""
+    assert seen.keys() <= before.keys() | after.keys()
+    return {name: found for name, found in seen.items() if found not in (before.get(name), after.get(name))}
+
+
+def test_operations_reach_every_call_that_removes_something(tmp_path: Path) -> None:
+    reached: set[object] = set()
+    for operation in OPERATIONS:
+        stage = Stage(operation, tmp_path.resolve() / operation.name)
+        stage.prepare()
+        reached |= {failpoint.call for failpoint in failpoints_of(stage.run, MODULES)}
+    wanted = [call for call in removing_calls() if call.module in modules_of_the_page()]
+    assert [str(call) for call in wanted if call not in reached] == []
