@@ -72,6 +72,8 @@ def roll_back(catalog: Catalog, pinned: Mapping[str, Pinned]) -> tuple[str, ...]
             continue
         properties = {names.MAINTENANCE_PROPERTY: "rollback"}
         if wanted is None:
+            if not opened.scan().count():
+                continue  # taken back before
             opened.delete(AlwaysTrue(), snapshot_properties=properties)
         else:
             opened.manage_snapshots().rollback_to_snapshot(wanted).commit()

@@ -42,7 +42,8 @@ def build(folder: Path, suites: Iterable[Suite], pinned: Mapping[str, Pinned]) -
                 actions=[UpdateDataDocsAction(name="pages")],
             )
             context.checkpoints.add(checkpoint).run()
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        folder.rename(aside / "former")  # removed in place, half of it might be looked at
     (aside / _INDEX).rename(folder)
     shutil.rmtree(aside)
     return folder / "index.html"

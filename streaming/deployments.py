@@ -132,8 +132,12 @@ class Deployments:
 
     def take_over(self, deployment: Deployment) -> None:
         """Writes that it is in force now, and that all others have ended."""
-        now = datetime.now(UTC)
-        self.save(deployment.model_copy(update={"in_force_at": now}))
+        self.save(deployment.model_copy(update={"in_force_at": datetime.now(UTC)}))
+        self.end_all_but_the_newest()
+
+    def end_all_but_the_newest(self) -> None:
+        """Writes that those have ended which another one has followed: those in force, but for the newest of them."""
+        newest = self.in_force()
         for other in self.all():
-            if other.state == "in force" and other.number != deployment.number:
-                self.save(other.model_copy(update={"ended_at": now}))
+            if newest and other.state == "in force" and other.number != newest.number:
+                self.save(other.model_copy(update={"ended_at": newest.in_force_at}))

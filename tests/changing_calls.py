@@ -11,12 +11,12 @@ PACKAGES = ("contracts", "generator", "lake", "operations", "pipeline_assets", "
 # Methods and functions that remove. `delete` is also what PyIceberg, SQLAlchemy and Kafka's client call it.
 _REMOVES = {
     "unlink", "rmdir", "rmtree", "remove", "delete", "delete_file", "delete_topics", "delete_records", "drop_table",
-    "by_ids", "rollback_to_snapshot", "remove_state", "delete_run", "delete_logs",
+    "by_ids", "rollback_to_snapshot", "remove_state", "delete_run", "delete_events", "delete_logs",
 }  # fmt: skip
 _NOTHING_KEPT = {"left.remove"}  # of a list
-# Methods and functions that write files, folders and tables.
+# Methods and functions that write files and tables.
 _WRITES = {
-    "write_text", "write_bytes", "write_table", "touch", "mkdir", "copytree", "symlink_to", "rename", "commit",
+    "write_text", "write_bytes", "write_table", "touch", "copytree", "symlink_to", "rename", "commit",
     "register_table", "rename_table", "replace_files", "save", "take_over",
 }  # fmt: skip
 
@@ -67,7 +67,8 @@ def _writes(node: ast.Call, called: str) -> bool:
         case "append":
             return called == "table.append"
         case "execute":  # SQL that is built by SQLAlchemy
-            return any(isinstance(each, ast.Call) and _name(each) == "delete" for each in ast.walk(node.args[0]))
+            built = [each for argument in node.args for each in ast.walk(argument) if isinstance(each, ast.Call)]
+            return any(_name(each) == "delete" for each in built)
         case name:
             return name in _WRITES
 

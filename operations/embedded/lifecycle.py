@@ -228,7 +228,7 @@ class Pipeline:
             raise PipelineError(f"the pipeline in {root} is running. End it first: pipeline down")
         if not root.exists():
             return False
-        if not self._is_state_folder():
+        if not self._is_state_folder() and any(not path.is_dir() for path in root.rglob("*")):
             raise PipelineError(
                 f"{root} is not a pipeline's state folder (it has no run/pipeline.lock); nothing removed"
             )
@@ -242,12 +242,14 @@ class Pipeline:
             self.is_removable()
             # Interrupted, it is still a state folder, to be removed again. The log goes first: without it no job is
             # started over the tables. Tables that had gone before the log and the checkpoints would be made again, and
-            # lack their rows.
+            # lack their rows. The lock, which tells what the folder is, goes when nothing else is in it.
             paths = self.settings.paths
             late = (paths.catalog.parent, paths.run)
             _remove([paths.kafka] if paths.kafka.exists() else [])
             _remove(child for child in sorted(paths.root.iterdir()) if child not in late)
-            _remove(path for path in (*late, paths.root) if path.exists())
+            _remove([paths.catalog.parent] if paths.catalog.parent.exists() else [])
+            _remove(child for child in sorted(paths.run.iterdir()) if child != self._lock)
+            _remove((self._lock, paths.run, paths.root))
 
     def set_tables_aside(self) -> str:
         """Begins with an empty log and empty tables, and keeps those that are there; the namespace they have now.
@@ -265,7 +267,9 @@ class Pipeline:
             self.is_removable()
             begun = self._setting_aside
             if not begun.exists():
-                begun.write_text(f"{datetime.now(UTC):%Y%m%dt%H%M%Sz}", encoding="ascii")
+                draft = begun.with_suffix(".draft")
+                draft.write_text(f"{datetime.now(UTC):%Y%m%dt%H%M%Sz}", encoding="ascii")
+                draft.replace(begun)
             with open_catalog(self.settings.addresses(kafka_port=1, flink_rest_port=1, dagster_port=1)) as catalog:
                 namespace = set_aside(catalog, begun.read_text(encoding="ascii"))
             _remove(child for child in self.settings.paths.root.iterdir() if child.name not in _KEPT)

@@ -98,7 +98,8 @@ def _move_databases(aside: Path, home: Path) -> None:
         (aside / "dagster.yaml").unlink()
         # What says that all is there goes last.
         for made in sorted(aside.iterdir(), key=lambda path: path.name == "history"):
-            made.replace(home / made.name)
+            if not (home / made.name).exists():  # else moved by a start that was interrupted
+                made.replace(home / made.name)
 
 
 def main() -> int:

@@ -131,6 +131,7 @@ class Switch:
     def advance(self, alive: tuple[RunningJob, ...]) -> None:
         """Lets the wanted one take over where it may. Raises NotRunning, httpx.HTTPError where Flink is gone."""
         self._end_the_refused(alive)
+        self._forget_the_ended()
         wanted = self.deployments.wanted()
         new = self._job_of(wanted, alive)
         if wanted is None or wanted.begin is None or new is None or not new.running:
@@ -147,8 +148,18 @@ class Switch:
                 return
         self.deployments.take_over(wanted)
         log.info("a rule book is in force", deployment=wanted.number)
-        if current is not None and current.fingerprint:
-            remove_state(checkpoint_folder(self.settings.paths.checkpoints, names.ALERTING_JOB, current.fingerprint))
+        self._forget_the_ended()
+
+    def _forget_the_ended(self) -> None:
+        """Removes the checkpoints of rule books that have ended, those also that an interrupted look has left."""
+        self.deployments.end_all_but_the_newest()
+        ended, needed = set[str | None](), set[str | None]([None])
+        for deployment in self.deployments.all():
+            (ended if deployment.state == "ended" else needed).add(deployment.fingerprint)
+        for fingerprint in ended - needed:
+            folder = checkpoint_folder(self.settings.paths.checkpoints, names.ALERTING_JOB, f"{fingerprint}")
+            if folder.exists():
+                remove_state(folder)
 
     def _end_the_refused(self, alive: tuple[RunningJob, ...]) -> None:
         failed, due = set[str | None](), set[str | None]([None])

@@ -75,13 +75,15 @@ def _old_runs(instance: DagsterInstance, before: datetime) -> list[str]:
 
 def _delete_run(instance: DagsterInstance, storage: SqlEventLogStorage, run_id: str) -> None:
     instance.compute_log_manager.delete_logs(prefix=[run_id])
-    instance.delete_run(run_id)
+    storage.delete_events(run_id)
     if isinstance(storage, SqliteEventLogStorage):
         # Dagster empties the run's file, 180 kB, and leaves it.
         storage.dispose()
         for suffix in ("", "-wal", "-shm"):
             with suppress(FileNotFoundError):
                 Path(f"{storage.path_for_shard(run_id)}{suffix}").unlink()
+    # Last, since an interrupted removal is found by it and done again.
+    instance.run_storage.delete_run(run_id)
 
 
 def _old_events(storage: SqlEventLogStorage, before: datetime, keep: int) -> "sa.ColumnElement[bool]":

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock, patch
@@ -133,26 +134,17 @@ def _keep_contracts(state: Path) -> None:
     keep_contracts(StatePaths(state))
 
 
-class _Maker(MagicMock):
-    """In place of the process that makes Dagster's databases."""
-
-    returncode = 0
-
-    def __enter__(self) -> "_Maker":
-        return self
+def _made(_command: object, *, env: dict[str, str], **_options: object) -> nullcontext[SimpleNamespace]:
+    """Stand in for the process that makes Dagster's databases."""
+    for name in ("history/runs.db", "schedules/schedules.db"):
+        path = Path(env["DAGSTER_HOME"]) / name
+        path.parent.mkdir()
+        path.write_bytes(b"complete")
+    return nullcontext(SimpleNamespace(returncode=0, communicate=lambda **_: ("", ""), kill=lambda: None))
 
 
 def _make_storage(state: Path) -> None:
-    def start(_command: object, *, env: dict[str, str], **_options: object) -> _Maker:
-        for name in ("history/runs.db", "schedules/schedules.db"):
-            path = Path(env["DAGSTER_HOME"]) / name
-            path.parent.mkdir()
-            path.write_bytes(b"complete")
-        maker = _Maker()
-        maker.communicate.return_value = ("", "")
-        return maker
-
-    with patch("operations.embedded.storage.subprocess.Popen", start), storage(Settings(state=state), {}):
+    with patch("operations.embedded.storage.subprocess.Popen", _made), storage(Settings(state=state), {}):
         pass
 
 
@@ -197,7 +189,7 @@ OPERATIONS = (
     Operation("skip", _one_skip, _farther_skip, _skips),
     Operation("export", _former_export, _export, _exported, contents),
     Operation("build pages", _former_pages, _build, _site, contents),
-    Operation("fetch jars", _half_a_jar, _fetch, _jar, contents),
+    Operation("fetch jars", _half_a_jar, _fetch, _jar),
     Operation("keep contracts", _former_contracts, _keep_contracts, _no_parts, contents),
     Operation("make databases", _no_storage, _make_storage, _databases, contents),
     Operation("place a socket", _former_socket, _place_socket, _no_parts, _socket),

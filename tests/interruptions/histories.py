@@ -57,7 +57,7 @@ def _page(folder: Path) -> Seen:
     with _dagster(folder) as instance:
         records = instance.fetch_materializations(_TABLE, limit=100).records
         return {
-            "commits": [record.data_version for record in records],
+            "commits": [record.event_log_entry.timestamp for record in records],
             "newest": instance.get_latest_materialization_event(_TABLE) is not None,
             "run": instance.get_run_by_id(_RUN) is not None,
         }
@@ -75,27 +75,33 @@ def _rows(folder: Path) -> object:
 # --- the generator's ledger
 
 
-def _ledger(folder: Path, run: str) -> None:
-    ledger = Ledger(folder, LedgerConfig(keep_files=2), run=run)
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))
+
+
+def _next_run(folder: Path) -> None:
+    """Write a file of six records, and keep two files."""
+    number = int(_files(folder)[-1].name.removeprefix("run-")[:1]) + 1 if _files(folder) else 1
+    ledger = Ledger(folder, LedgerConfig(keep_files=2), run=f"run-{number}")
     for seed in (1, 2):
         ledger.add(sample(Traffic(quiet(), seed=seed), 3).batch, 0, 3, sent_at_ms=0)
     ledger.close()
 
 
 def _two_runs(folder: Path) -> None:
-    for run in ("run-1", "run-2"):
-        _ledger(folder, run)
+    for _ in range(2):
+        _next_run(folder)
 
 
-def _third_run(folder: Path) -> None:
-    _ledger(folder, "run-3")
+def _records(folder: Path) -> Seen:
+    return {"records of each file": {pq.read_table(path).num_rows for path in _files(folder)}}
 
 
-def _pages(folder: Path) -> Seen:
-    return {path.name: pq.read_table(path).num_rows for path in folder.glob("*.parquet")}
+def _number_of_files(folder: Path) -> int:
+    return len(_files(folder))
 
 
 OPERATIONS = (
     Operation("prune Dagster's history", _events_and_a_run, _prune, _page, _rows),
-    Operation("write the ledger", _two_runs, _third_run, _pages),
+    Operation("write the ledger", _two_runs, _next_run, _records, _number_of_files),
 )

@@ -96,9 +96,9 @@ def _in_force(state: Path) -> Seen:
 
 
 def _history(state: Path) -> object:
-    folders = StatePaths(state).checkpoints / names.ALERTING_JOB
+    plans = StatePaths(state).checkpoints / names.ALERTING_JOB
     states = [deployment.state for deployment in Deployments(StatePaths(state).rules).all()]
-    return states, sorted(path.name for path in folders.iterdir())
+    return states, sorted(path.name for path in plans.glob("[!.]*"))
 
 
 # --- refusals

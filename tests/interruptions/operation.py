@@ -1,5 +1,6 @@
 """What is disturbed: an operation on a folder, how it is prepared, and what a user sees of it."""
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,6 +47,14 @@ class Stage:
         """Bring back what was there before the operation."""
         shutil.rmtree(self.folder, ignore_errors=True)
         shutil.copytree(self._kept, self.folder, symlinks=True)
+
+    def fingerprint(self) -> str:
+        """Return a hash of each file that is there, with its name."""
+        digest = hashlib.sha256()
+        for path in sorted(self.folder.rglob("*")):
+            content = path.read_bytes() if path.is_file() else b""
+            digest.update(f"{path} {len(content)} ".encode() + content)
+        return digest.hexdigest()
 
     def run(self) -> None:
         """Carry out the operation."""

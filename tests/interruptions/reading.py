@@ -3,18 +3,19 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import duckdb
 from pyiceberg.catalog import Catalog
 
-from contracts import tables
 from contracts.addresses import Addresses
 from contracts.errors import TableDamaged
 from contracts.paths import StatePaths
 from lake.catalog import open_catalog
 from lake.catalog_file import refuse_damaged_catalog
-from lake.duck import connect_to
+from lake.damage import refuse_damaged_manifests
+from lake.duck import LOADS_UNVERIFIED, iceberg_scan, load_iceberg
 
 Rows = tuple[str, ...]
 
@@ -39,8 +40,7 @@ def rows_of(state: Path) -> Mapping[str, Rows]:
         assert len(found) == len(known), "two tables of one name"
         by_iceberg = {name: _sorted(table.scan().to_arrow().to_pylist()) for name, table in found.items()}
         locations = {name: table.metadata_location for name, table in found.items()}
-    with connect_to(locations, addresses_of(state).iceberg_warehouse) as connection:
-        assert {name: _by_duckdb(connection, name) for name in locations} == by_iceberg
+    assert {name: _by_duckdb(name, location) for name, location in locations.items()} == by_iceberg
     return by_iceberg
 
 
@@ -53,13 +53,19 @@ def rows_or_refusal(state: Path) -> Mapping[str, Rows] | str:
         return "refused"
 
 
-def _by_duckdb(connection: duckdb.DuckDBPyConnection, table: str) -> Rows:
-    columns = ", ".join(f'"{column.name}"' for column in _definition(table).columns)
-    return _sorted(connection.execute(f"SELECT {columns} FROM {table}").to_arrow_table().to_pylist())
+def _by_duckdb(name: str, location: str) -> Rows:
+    connection = _duckdb()
+    refuse_damaged_manifests(connection, name, location)
+    return _sorted(connection.execute(f"FROM {iceberg_scan(location)}").to_arrow_table().to_pylist())
 
 
-def _definition(name: str) -> tables.Table:
-    return next(table for table in tables.all_tables() if table.name == name)
+@cache
+def _duckdb() -> duckdb.DuckDBPyConnection:
+    """Open a database for all reading of this process: that takes as long as the reading."""
+    connection = duckdb.connect(":memory:", config=dict(LOADS_UNVERIFIED))
+    load_iceberg(connection.execute, "")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 def _sorted(rows: list[dict[str, object]]) -> Rows:

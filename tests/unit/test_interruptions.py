@@ -4,6 +4,7 @@ The failpoints are found in the code: before and after each call that removes or
 take several steps.
 """
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,31 +17,33 @@ from tests.interruptions.operation import Operation, Seen, Stage
 _ENDINGS = {
     Disturbance.ERROR: {DONE, FAILED},
     Disturbance.SIGINT: {DONE, INTERRUPTED},
-    Disturbance.SIGKILL: {-9},
+    Disturbance.SIGKILL: {-signal.SIGKILL},
 }
 
 
-@pytest.mark.parametrize("disturbance", Disturbance)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_operation_disturbed_wherever_it_changes_something_loses_nothing_and_is_finished_by_the_next(
-    operation: Operation, disturbance: Disturbance, tmp_path: Path
+    operation: Operation, tmp_path: Path
 ) -> None:
     stage = Stage(operation, tmp_path.resolve() / "state")
     stage.prepare()
     before = operation.look(stage.folder)
+    stage.begin_again()
+    known = {stage.fingerprint()}
     failpoints = failpoints_of(stage.run, MODULES)
     after, rest = operation.look(stage.folder), operation.rest(stage.folder)
-    assert failpoints
-    for failpoint in failpoints:
+    for disturbance, failpoint in [(disturbance, failpoint) for disturbance in Disturbance for failpoint in failpoints]:
+        where = f"{disturbance} {failpoint}"
         stage.begin_again()
-        assert disturbed(stage.run, MODULES, failpoint, disturbance) in _ENDINGS[disturbance], failpoint
+        assert disturbed(stage.run, MODULES, failpoint, disturbance) in _ENDINGS[disturbance], where
+        if (found := stage.fingerprint()) in known:
+            continue  # as another disturbance has left it
+        known.add(found)
         seen = operation.look(stage.folder)
-        assert _neither(seen, before, after) == {}, f"{disturbance} {failpoint}"
+        assert _neither(seen, before, after) == {}, where
         operation.promise(seen)
         stage.run()
-        assert (operation.look(stage.folder), operation.rest(stage.folder)) == (after, rest), (
-            f"{disturbance} {failpoint}"
-        )
+        assert (operation.look(stage.folder), operation.rest(stage.folder)) == (after, rest), where
 
 
 def _neither(seen: Seen, before: Seen, after: Seen) -> Seen:
@@ -55,5 +58,5 @@ def test_operations_reach_every_call_that_removes_something(tmp_path: Path) -> N
         stage = Stage(operation, tmp_path.resolve() / operation.name)
         stage.prepare()
         reached |= {failpoint.call for failpoint in failpoints_of(stage.run, MODULES)}
-    wanted = [call for call in removing_calls() if call.module in modules_of_the_page()]
-    assert [str(call) for call in wanted if call not in reached] == []
+    listed = modules_of_the_page()
+    assert [str(call) for call in removing_calls() if call.module in listed and call not in reached] == []
