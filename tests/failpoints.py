@@ -1,7 +1,6 @@
 """Failpoints: a run is disturbed right before, within or after a chosen call that removes or writes something.
 
-A disturbed run is a child of this process, which ends with it: an exception and Ctrl-C end a process as SIGKILL does,
-only that it may tidy up first.
+The calls are found in the code, and nothing in the product knows of it.
 """
 
 import errno
@@ -14,19 +13,18 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any
 from unittest.mock import patch
 
+from contracts.errors import PipelineError
 from operations.signals import Interrupted, raise_interrupted
 from tests.changing_calls import Call
 from tests.recompiled import BEFORE, watched
 
 WITHIN = "within"
-# How a child ends; one that is killed with the signal's negative number.
-DONE, FAILED, NOT_REACHED, INTERRUPTED = 0, 1, 99, 130
 
 Run = Callable[[], object]
 
@@ -69,8 +67,8 @@ def failpoints_of(run: Run, modules: Iterable[str]) -> tuple[Failpoint, ...]:
     return tuple(found)
 
 
-def disturbed(run: Run, modules: Iterable[str], failpoint: Failpoint, disturbance: Disturbance) -> int:
-    """Carry out `run` in a child that is disturbed at `failpoint`; return how the child ended."""
+def disturbed(run: Run, modules: Iterable[str], failpoint: Failpoint, disturbance: Disturbance) -> None:
+    """Carry out `run`, disturbed at `failpoint`: by an error or Ctrl-C in this process, by SIGKILL in a child."""
     reached = False
 
     def strike(found: Failpoint) -> None:
@@ -79,36 +77,43 @@ def disturbed(run: Run, modules: Iterable[str], failpoint: Failpoint, disturbanc
             reached = True
             disturbance.strike()
 
-    def whole() -> int:
+    def act() -> None:
         with _Watch(strike) as watch, watched(modules, watch):
             run()
-        return DONE if reached else NOT_REACHED
 
-    return _in_child(whole)
+    if disturbance is Disturbance.SIGKILL:
+        _be_killed(act)
+        return
+    with suppress(OSError, PipelineError, ExceptionGroup, Interrupted), _signals_as_in_a_command():
+        act()
+    assert reached, f"{failpoint} was not reached"
 
 
-def _in_child(run: Callable[[], int]) -> int:
+def _be_killed(act: Run) -> None:
+    """Carry out `act` in a child that is killed by it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # from Python 3.12 on: this process has threads
         child = os.fork()
     if child == 0:
-        _end_with(run)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def _end_with(run: Callable[[], int]) -> NoReturn:
-    """End this process with what `run` returns, at once: nothing else of its parent is to be carried out in it."""
-    code = FAILED
-    try:
-        raise_interrupted()
-        code = run()
-    except Interrupted:
-        code = INTERRUPTED
-    finally:
-        if code == FAILED:
+        try:
+            act()
+        finally:  # nothing else of this process is to be carried out there
             traceback.print_exc()
             sys.stderr.flush()
-        os._exit(code)
+            os._exit(1)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code == -signal.SIGKILL, f"the child was not killed, and ended with {code}"
+
+
+@contextmanager
+def _signals_as_in_a_command() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    raise_interrupted()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Watch(ExitStack):

@@ -1,9 +1,9 @@
 """What bounds histories: Dagster's runs and events, and the generator's ledger."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -31,36 +31,36 @@ _RUN = "0123abcd-0000-0000-0000-000000000000"
 # --- Dagster's history
 
 
-@contextmanager
-def _dagster(folder: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(folder)) as instance:
-        yield instance
+@cache
+def _dagster(folder: Path) -> dg.DagsterInstance:
+    """Return an instance to look at `folder`: it holds no connection, and takes long to make."""
+    return dg.DagsterInstance.local_temp(str(folder))
 
 
 def _events_and_a_run(folder: Path) -> None:
-    with _dagster(folder) as instance:
-        for number in range(3):
-            tags = {"dagster/data_version": str(number)}
-            instance.report_runless_asset_event(dg.AssetMaterialization(_TABLE, tags=tags))
-            check = dg.AssetCheckEvaluation(asset_key=_TABLE, check_name="validity", passed=True, metadata={})
-            instance.report_runless_asset_event(check)
-        run = create_run_for_test(instance, run_id=_RUN, status=DagsterRunStatus.SUCCESS)
-        instance.report_engine_event("it ran", run)
+    instance = _dagster(folder)
+    for number in range(3):
+        tags = {"dagster/data_version": str(number)}
+        instance.report_runless_asset_event(dg.AssetMaterialization(_TABLE, tags=tags))
+        check = dg.AssetCheckEvaluation(asset_key=_TABLE, check_name="validity", passed=True, metadata={})
+        instance.report_runless_asset_event(check)
+    run = create_run_for_test(instance, run_id=_RUN, status=DagsterRunStatus.SUCCESS)
+    instance.report_engine_event("it ran", run)
 
 
 def _prune(folder: Path) -> None:
-    with _dagster(folder) as instance:
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
         prune(instance, before=datetime.now(UTC) + timedelta(minutes=1), keep=2)
 
 
 def _page(folder: Path) -> Seen:
-    with _dagster(folder) as instance:
-        records = instance.fetch_materializations(_TABLE, limit=100).records
-        return {
-            "commits": [record.event_log_entry.timestamp for record in records],
-            "newest": instance.get_latest_materialization_event(_TABLE) is not None,
-            "run": instance.get_run_by_id(_RUN) is not None,
-        }
+    instance = _dagster(folder)
+    records = instance.fetch_materializations(_TABLE, limit=100).records
+    return {
+        "commits": [record.event_log_entry.timestamp for record in records],
+        "newest": instance.get_latest_materialization_event(_TABLE) is not None,
+        "run": instance.get_run_by_id(_RUN) is not None,
+    }
 
 
 def _rows(folder: Path) -> object:

@@ -4,21 +4,14 @@ The failpoints are found in the code: before and after each call that removes or
 take several steps.
 """
 
-import signal
 from pathlib import Path
 
 import pytest
 
 from tests.changing_calls import modules_of_the_page, removing_calls
-from tests.failpoints import DONE, FAILED, INTERRUPTED, Disturbance, disturbed, failpoints_of
+from tests.failpoints import Disturbance, disturbed, failpoints_of
 from tests.interruptions.catalogue import MODULES, OPERATIONS
 from tests.interruptions.operation import Operation, Seen, Stage
-
-_ENDINGS = {
-    Disturbance.ERROR: {DONE, FAILED},
-    Disturbance.SIGINT: {DONE, INTERRUPTED},
-    Disturbance.SIGKILL: {-signal.SIGKILL},
-}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
@@ -35,7 +28,7 @@ def test_operation_disturbed_wherever_it_changes_something_loses_nothing_and_is_
     for disturbance, failpoint in [(disturbance, failpoint) for disturbance in Disturbance for failpoint in failpoints]:
         where = f"{disturbance} {failpoint}"
         stage.begin_again()
-        assert disturbed(stage.run, MODULES, failpoint, disturbance) in _ENDINGS[disturbance], where
+        disturbed(stage.run, MODULES, failpoint, disturbance)
         if (found := stage.fingerprint()) in known:
             continue  # as another disturbance has left it
         known.add(found)
