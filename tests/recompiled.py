@@ -88,15 +88,16 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
     for value in vars(module).values():
         members = vars(value).values() if inspect.isclass(value) and value.__module__ == module.__name__ else (value,)
         for member in members:
-            function = inspect.unwrap(_unbound(member)) if callable(_unbound(member)) else None
+            function = _unbound(member)
             if isinstance(function, FunctionType) and function.__code__.co_filename == module.__file__:
                 yield function
 
 
 def _unbound(member: object) -> object:
+    """Return the function in `member`, whatever it is decorated with."""
     match member:
         case property():
-            return member.fget
+            member = member.fget
         case staticmethod() | classmethod():
-            return member.__func__
-    return member
+            member = member.__func__
+    return inspect.unwrap(member) if callable(member) else None

@@ -10,7 +10,7 @@ from pathlib import Path
 Seen = Mapping[str, object]
 
 
-def _nothing(_folder: Path) -> object:
+def _nothing(_: object) -> object:
     return None
 
 

@@ -15,7 +15,7 @@ from contracts.settings import Flink, Kafka
 from operations.embedded.broker import Broker
 from operations.embedded.flink import FlinkCluster, distribution
 from operations.embedded.jvm import java_command, write_log_configuration
-from operations.embedded.storage import keep_contracts
+from operations.embedded.storage import _move_databases, keep_contracts
 from tests.config_copies import changed_contract, copy_of_config
 
 
@@ -164,3 +164,14 @@ def test_keep_contracts_edit_of_a_running_pipeline_changes_nothing(
     monkeypatch.delenv("PIPELINE_CONTRACTS")
     keep_contracts(paths)  # by `pipeline up`
     assert (paths.contracts / "transaction.schema.json").read_bytes() != original
+
+
+def test_move_databases_after_an_interruption_moves_what_is_missing(tmp_path: Path) -> None:
+    home, aside = tmp_path / "dagster", tmp_path / "dagster" / "new"
+    for name in ("schedules", "new/schedules", "new/history"):
+        (home / name).mkdir(parents=True)
+        (home / name / f"{Path(name).name}.db").touch()
+    (aside / "dagster.yaml").touch()
+    _move_databases(aside, home)
+    assert (home / "history" / "history.db").exists()
+    assert (home / "schedules" / "schedules.db").exists()

@@ -197,6 +197,12 @@ def test_reset_interrupted_leaves_no_tables_without_rows_to_be_filled_and_is_fin
     assert not paths.root.exists()
 
 
+def test_reset_folder_in_which_an_interruption_has_left_no_file_is_removed(pipeline: Pipeline) -> None:
+    pipeline.settings.paths.run.mkdir(parents=True)
+    pipeline.reset()
+    assert not pipeline.settings.paths.root.exists()
+
+
 def test_reset_while_orphans_write_is_refused(pipeline: Pipeline) -> None:
     run(pipeline)
     os.kill(int((pipeline.settings.paths.run / "supervisord.pid").read_text()), signal.SIGKILL)

@@ -246,3 +246,16 @@ def test_lakehouse_start_tables_of_an_earlier_version_are_of_the_log_that_is_the
     log.ids[_RAW] = "another"
     with pytest.raises(ComponentFailed, match="raw-1, now another"):
         lakehouse_start(lake.addresses, settings)
+
+
+def test_lakehouse_start_rows_that_were_taken_back_before_are_not_taken_back_again(
+    lake: Lake, settings: Settings, log: Log
+) -> None:
+    lake.append(names.DEAD_LETTERS, [dead_letter(0, offset=0)], **_flink(1))
+    lake.append(names.ALERTS, [alert(2)], **_flink(2))
+    lake.append(names.TRANSACTIONS, [transaction(1)], **_flink(1))
+    lakehouse_start(lake.addresses, settings)
+    emptied = lake.table(names.ALERTS).metadata_location
+    lakehouse_start(lake.addresses, settings)
+    assert lake.table(names.ALERTS).metadata_location == emptied
+    assert lake.table(names.ALERTS).scan().count() == 0

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import dagster as dg
 import pytest
@@ -82,6 +83,19 @@ def test_prune_finished_run_is_gone_with_its_file(instance: dg.DagsterInstance, 
     assert pruned.runs == 1
     assert pruned.bytes_after < pruned.bytes_before
     assert not file.exists()
+    assert instance.get_run_by_id(result.run_id) is None
+
+
+def test_prune_interrupted_while_it_removes_a_run_finds_it_again(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = dg.materialize([report], instance=instance)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            prune(instance, before=soon())
+    assert prune(instance, before=soon()).runs == 1
+    assert not (tmp_path / "history" / "runs" / f"{result.run_id}.db").exists()
     assert instance.get_run_by_id(result.run_id) is None
 
 

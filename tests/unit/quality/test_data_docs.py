@@ -1,6 +1,7 @@
 """The static pages of Great Expectations: one for each suite's newest result, built over again in place."""
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -26,6 +27,20 @@ def test_build_pages_show_each_suite_and_what_is_broken(lake: Lake, tmp_path: Pa
     assert "fax" in pages
     assert len(list((folder / "validations").rglob("*.html"))) == len(SUITES)
     assert [path.name for path in tmp_path.glob("docs*")] == ["docs"]
+
+
+def test_build_interrupted_at_its_end_leaves_no_half_of_the_former_pages(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "index.html").touch()
+    removals = Mock(side_effect=(None, KeyboardInterrupt))
+    monkeypatch.setattr("quality.data_docs.shutil", Mock(rmtree=removals))
+    suites = [SUITES[names.TRANSACTIONS](load_quality())]
+    with pytest.raises(KeyboardInterrupt):
+        build(folder, suites, pin(lake.catalog, tables.stream_tables()))
+    assert (folder / "validations").exists(), "the new pages"
 
 
 def test_build_table_that_cannot_be_read_leaves_the_former_pages(lake: Lake, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ interface as given answers, the state folder real."""
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,18 @@ def test_advance_when_both_have_passed_the_new_one_takes_over(switch: Switch, fl
     assert flink.stopped == ["old"]
     assert [deployment.state for deployment in switch.deployments.all()] == ["ended", "in force"]
     assert not folder.exists(), "the checkpoints of a book that has ended are of no use"
+
+
+def test_advance_take_over_that_was_cut_short_is_finished_by_the_next_look(
+    switch: Switch, flink: Flink, settings: Settings
+) -> None:
+    first = in_force(switch, flink)
+    folder = checkpoint_folder(settings.paths.checkpoints, names.ALERTING_JOB, first.fingerprint or "")
+    folder.mkdir(parents=True)
+    switch.deployments.save(wanted(switch, flink).model_copy(update={"in_force_at": datetime.now(UTC)}))
+    switch.advance(running_jobs(switch.flink))
+    assert [deployment.state for deployment in switch.deployments.all()] == ["ended", "in force"]
+    assert not folder.exists()
 
 
 def test_advance_nothing_to_warm_needs_no_position_of_the_new_job(switch: Switch, flink: Flink) -> None:
