@@ -15,9 +15,10 @@ from lake import compaction
 from lake.compaction import compact
 from lake.expiry import expire
 from lake.orphans import remove_orphans
+from lake.repeats_removal import remove_repeats
 from tests.interruptions.operation import Operation, Seen
-from tests.interruptions.reading import opened, rows_of
-from tests.lake_tables import dead_letter, lake_in, transaction
+from tests.interruptions.reading import addresses_of, opened, rows_of
+from tests.lake_tables import alert, dead_letter, lake_in, transaction
 
 _TRANSACTIONS = tables.transactions().identifier
 _SOON, _LONG_AGO = timedelta(hours=1), timedelta(hours=-1)
@@ -94,10 +95,23 @@ def _rows_and_strays(state: Path) -> Mapping[str, object]:
     return {**rows_of(state), **{path.name: path.exists() for path in _strays(state)}}
 
 
+def _an_alert_twice(state: Path) -> None:
+    with lake_in(state) as lake:
+        lake.append(names.ALERTS, [alert(1), alert(2)])
+        lake.append(names.ALERTS, [alert(1, kafka_offset=9), alert(3)])
+
+
+def _remove_repeats(state: Path) -> None:
+    warehouse = addresses_of(state).iceberg_warehouse
+    with opened(state) as catalog:
+        remove_repeats(catalog.load_table(tables.alerts().identifier), tables.alerts(), warehouse)
+
+
 OPERATIONS = (
     Operation("compact", three_commits, _compact, _rows_and_files),
     Operation("compact, refused", three_commits, _compact_refused, _rows_and_files),
     Operation("compact, unreadable", three_commits, _compact_unreadable, _rows_and_files),
     Operation("expire", three_commits, _expire, _rows_and_snapshots),
     Operation("remove orphans", _with_strays, _remove_orphans, _rows_and_strays),
+    Operation("remove repeats", _an_alert_twice, _remove_repeats, rows_of),
 )
