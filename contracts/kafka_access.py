@@ -1,4 +1,4 @@
-"""How a client reaches the brokers, said once and projected to librdkafka (Python) and to Kafka's Java clients (Flink).
+"""How a client reaches the brokers, said once and projected to the clients: librdkafka, kafka-python, Java's (Flink).
 
 The password is in the environment alone (`KAFKA_PASSWORD`). Python reads it there; a Flink job is only told the
 variable's name, and Kafka's client reads it where the job runs: no plan, web page or checkpoint holds it.
@@ -66,6 +66,19 @@ class KafkaAccess:
             settings |= {"sasl.username": self.username, "sasl.password": password()}
         if self.ca_file:
             settings["ssl.ca.location"] = self.ca_file
+        return settings
+
+    def kafka_python(self) -> dict[str, str | list[str]]:
+        """Settings of kafka-python, the password among them. Raises ConfigError if it is not set."""
+        settings: dict[str, str | list[str]] = {
+            "bootstrap_servers": self.bootstrap_servers.split(","),
+            "security_protocol": self.security_protocol,
+        }
+        if self._logs_in:
+            settings["sasl_mechanism"] = self.sasl_mechanism
+            settings |= {"sasl_plain_username": self.username, "sasl_plain_password": password()}
+        if self.ca_file:
+            settings["ssl_cafile"] = self.ca_file
         return settings
 
     def flink(self) -> dict[str, str]:

@@ -97,7 +97,7 @@ def of_status(status: Status) -> Iterator[Metric]:
         yield GaugeMetricFamily("pipeline_disk_used_bytes", "Of the state folder.", status.disk.used_bytes)
         yield GaugeMetricFamily("pipeline_disk_free_bytes", "On the state folder's disk.", status.disk.free_bytes)
     yield _counter(
-        "pipeline_topic_records", "Records ever written to the topic.", "topic",
+        "pipeline_topic_records", "Offsets ever given in the topic, markers of transactions among them.", "topic",
         {topic.topic: topic.written for topic in status.topics},
     )  # fmt: skip
     lag = GaugeMetricFamily(
@@ -107,6 +107,10 @@ def of_status(status: Status) -> Iterator[Metric]:
         for job, count in topic.lag.items():
             lag.add_metric([topic.topic, job], count)
     yield lag
+    yield _gauge(
+        "pipeline_topic_held_back_seconds", "Age of the oldest open transaction, which holds readers back.", "topic",
+        {topic.topic: max((one.age_seconds for one in topic.open_transactions), default=0) for topic in status.topics},
+    )  # fmt: skip
     if status.lake:
         yield from _of_lake(status.lake)
 

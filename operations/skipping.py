@@ -35,7 +35,7 @@ def skip_to(settings: Settings, position: str, *, why: str, operator: str) -> tu
         raise PipelineError("a reason is needed: --why")
     addresses = Addresses.read(settings.paths.root)
     (topic,) = topic_offsets(addresses.kafka, (place.topic,))
-    end = topic.ends.get(place.partition, 0)
+    end = topic.stable.get(place.partition, 0)
     if place.offset >= end:
         raise PipelineError(f"there is no record at {place} yet; the last offset of that partition is {end - 1}")
     add_skip(settings.paths.skips, place, why=why, operator=operator)

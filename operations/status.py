@@ -11,8 +11,6 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
-from confluent_kafka.admin import AdminClient
 from pyiceberg.exceptions import NoSuchTableError
 from pyiceberg.table import Table
 
@@ -26,10 +24,13 @@ from lake.snapshots import current_snapshot, newest_stream_commit, snapshots_aft
 from operations.commits import Patience, find_cause, judge_commits
 from operations.embedded.lifecycle import Pipeline
 from operations.health import Component, Health
+from operations.held_back import tell_of_transactions
 from operations.offsets import compare_offsets
 from operations.table_files import examine_files
 from pipeline_assets.lib.commit_latency import commit_delays
-from pipeline_assets.lib.kafka_offsets import offsets_at, topic_offsets
+from pipeline_assets.lib.kafka_lag import lags, overdue
+from pipeline_assets.lib.kafka_offsets import topic_offsets
+from pipeline_assets.lib.open_transactions import OpenTransaction, open_transactions
 
 # Latencies are of the rows that arrived in this span.
 _RECENT = timedelta(minutes=5)
@@ -41,11 +42,13 @@ _LITTLE_BYTES, _FULL_BYTES = 2**30, 32 * 2**20
 
 @dataclass(frozen=True)
 class TopicStatus:
-    """A topic: records ever written to it, and by each job that reads it, those not yet covered by a checkpoint."""
+    """A topic: offsets ever given in it, by each job that reads it the records that no checkpoint covers yet, and what
+    holds its readers back."""
 
     topic: str
     written: int
     lag: dict[str, int]
+    open_transactions: tuple[OpenTransaction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,10 @@ class Status:
      "components": [{"name": str, "health": "healthy" | "starting" | "unhealthy", "detail": str,
                      "pid": int | null, "up_seconds": int, "memory_mb": int | null}],
      "warnings": [str],                                                 # whole sentences; they leave `healthy` as it is
-     "topics": [{"topic": str, "written": int, "lag": {job: int}}],     # empty while the broker does not answer
+     "topics": [{"topic": str, "written": int, "lag": {job: int},       # empty while the broker does not answer
+                 "open_transactions": [{"topic": str, "partition": int, "first_offset": int, "age_seconds": float,
+                                        "producer_id": int | null, "producer_epoch": int | null,
+                                        "transactional_id": str | null, "timeout_seconds": float | null}]}],
      "lake": null | {"tables": [{"table": str, "rows": int, "files": int, "bytes": int,
                                  "commit_age_seconds": float | null}],
                      "rate": float,
@@ -139,7 +145,7 @@ def take_status(pipeline: Pipeline) -> Status:
     addresses = pipeline.addresses()
     try:
         topics = topic_statuses(addresses)
-    except (KafkaException, NotRunning):
+    except NotRunning:
         topics = ()  # the broker's own line says so
     now = datetime.now(UTC)
     files = examine_files(addresses)
@@ -151,12 +157,14 @@ def take_status(pipeline: Pipeline) -> Status:
             offsets = compare_offsets(catalog, addresses)
         components = (*components, _commits(pipeline, addresses, components, now), offsets)
     full, little = _room(pipeline.settings.paths)
-    components = (*components, *full)
+    opened = [one for topic in topics for one in topic.open_transactions]
+    held, waiting = tell_of_transactions(opened, addresses.kafka)
+    components = (*components, *full, *held)
     return Status(
         healthy=all(component.health is Health.HEALTHY for component in components),
         addresses=addresses,
         components=components,
-        warnings=(*_warnings(lake), *little),
+        warnings=(*_warnings(lake), *little, *waiting),
         topics=topics,
         lake=lake,
         disk=Disk.of(pipeline.settings.paths.root),
@@ -189,11 +197,9 @@ def _commits(pipeline: Pipeline, addresses: Addresses, components: tuple[Compone
 def _overdue(addresses: Addresses, before: datetime) -> int:
     """Raw records sent before that time which no checkpoint of `lakehouse` covers; 0 where the broker is away."""
     try:
-        reached = offsets_at(addresses.kafka, names.RAW_TOPIC, before, timeout=3)
-        group = _committed(addresses, names.LAKEHOUSE_JOB)
-    except (KafkaException, NotRunning):
+        return overdue(addresses.kafka, names.LAKEHOUSE_JOB, names.RAW_TOPIC, before, timeout=3)
+    except NotRunning:
         return 0
-    return sum(max(0, offset - max(group.get((names.RAW_TOPIC, part), 0), 0)) for part, offset in reached.items())
 
 
 def _warnings(lake: LakeStatus | None) -> tuple[str, ...]:
@@ -207,27 +213,16 @@ def _warnings(lake: LakeStatus | None) -> tuple[str, ...]:
 
 
 def topic_statuses(addresses: Addresses) -> tuple[TopicStatus, ...]:
-    """How far topics and jobs are. Raises NotRunning or KafkaException where the broker does not answer."""
-    offsets = topic_offsets(addresses.kafka, names.TOPICS, timeout=3)
-    committed = {job: _committed(addresses, job) for job in names.JOBS}
+    """How far topics and jobs are. Raises NotRunning where the broker does not answer."""
+    found = topic_offsets(addresses.kafka, names.TOPICS, timeout=3)
+    behind = lags(addresses.kafka, found, timeout=3)
+    opened = open_transactions(addresses.kafka, found, timeout=3)
     return tuple(
         TopicStatus(
-            topic=found.topic,
-            written=found.written,
-            lag={
-                job: sum(part.end - max(group.get((found.topic, part.partition), 0), 0) for part in found.partitions)
-                for job, group in committed.items()
-                if any(topic == found.topic for topic, _ in group)
-            },
+            topic.topic, topic.written, behind[topic.topic], tuple(one for one in opened if one.topic == topic.topic)
         )
-        for found in offsets
+        for topic in found
     )
-
-
-def _committed(addresses: Addresses, group: str) -> dict[tuple[str, int], int]:
-    admin = AdminClient({**addresses.kafka.librdkafka(), "log_level": 0})
-    (future,) = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=3).values()
-    return {(part.topic, part.partition): part.offset for part in future.result().topic_partitions}
 
 
 _LAKE_SQL = f"""

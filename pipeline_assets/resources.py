@@ -3,7 +3,7 @@
 Inside the pipeline the addresses are environment variables; a command line beside it reads the state folder.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +20,9 @@ from contracts.settings import load_settings
 from lake.catalog import open_catalog
 from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
 from pipeline_assets.lib.generator_health import GeneratorHealth, read_health
-from pipeline_assets.lib.kafka_offsets import TopicOffsets, committed_offsets, topic_offsets
+from pipeline_assets.lib.kafka_lag import lags
+from pipeline_assets.lib.kafka_offsets import TopicOffsets, topic_offsets
+from pipeline_assets.lib.open_transactions import OpenTransaction, open_transactions
 
 # A sensor's tick must not wait long for a part that hangs: Dagster gives up on it after 60 s.
 _ANSWER_SECONDS = 3.0
@@ -66,13 +68,13 @@ class KafkaResource(_PipelineResource):
         """Of every topic of the pipeline that exists. Raises NotRunning."""
         return topic_offsets(self.addresses().kafka, names.TOPICS, timeout=_ANSWER_SECONDS)
 
-    def lag(self, topic: TopicOffsets) -> dict[str, int]:
-        """By job that reads `topic`, the records that no checkpoint of it covers. Raises NotRunning."""
-        servers = self.addresses().kafka
-        return {
-            job: topic.lag(committed_offsets(servers, job, topic.topic, timeout=_ANSWER_SECONDS))
-            for job in names.READERS[topic.topic]
-        }
+    def lags(self, topics: Sequence[TopicOffsets]) -> dict[str, dict[str, int]]:
+        """By topic and job that reads it, the records that no checkpoint of the job covers. Raises NotRunning."""
+        return lags(self.addresses().kafka, topics, timeout=_ANSWER_SECONDS)
+
+    def open_transactions(self, topics: Sequence[TopicOffsets]) -> tuple[OpenTransaction, ...]:
+        """What holds back readers of `topics`, but for what has only begun. Raises NotRunning."""
+        return open_transactions(self.addresses().kafka, topics, timeout=_ANSWER_SECONDS)
 
 
 class GeneratorResource(_PipelineResource):

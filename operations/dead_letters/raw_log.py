@@ -44,7 +44,10 @@ class RawLog(Protocol):
         """The offset that the next record of each partition will get. Raises NotRunning."""
 
     def find(self, wanted: Collection[Position], since: Mapping[int, int]) -> dict[Position, Position]:
-        """Where the replays of `wanted` stand that lie at the offsets `since` or later. Raises NotRunning."""
+        """Where the replays of `wanted` stand that lie at the offsets `since` or later.
+
+        Raises NotRunning, also while an open transaction keeps from view what may be one of them.
+        """
 
     def send(self, records: Sequence[Outgoing], report: Report) -> None:
         """Adds the records. Those not reported when it returns, or is interrupted, may or may not be in the log."""
@@ -82,7 +85,7 @@ class KafkaRawLog:
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "earliest",
-                "isolation.level": "read_uncommitted",  # as Flink reads it
+                "isolation.level": "read_committed",  # as Flink reads it: what was given up has not arrived
                 "log_level": 0,
             }
         )
@@ -97,7 +100,10 @@ class KafkaRawLog:
                     if message.error() is None:
                         _note(message, headers, found)
                 if time.monotonic() - heard > _SILENCE_SECONDS:
-                    raise NotRunning(f"Kafka at {self._kafka} stopped answering. Look at: pipeline status")
+                    raise NotRunning(
+                        f"{names.RAW_TOPIC} cannot be read up to its end: an open transaction holds it back, or Kafka "
+                        f"at {self._kafka} stopped answering. Look at: pipeline status"
+                    )
         finally:
             consumer.close()
         return found
@@ -144,12 +150,12 @@ def _reporter(record: Outgoing, report: Report) -> Callable[[KafkaError | None, 
 
 def _has_ended(message: Message, ends: Mapping[int, int]) -> bool:
     error = message.error()
-    if error is not None:
-        if error.code() != KafkaError._PARTITION_EOF:
-            raise NotRunning(f"the raw topic cannot be read: {error.str()}. Look at: pipeline status")
-        return True
+    if error is not None and error.code() != KafkaError._PARTITION_EOF:
+        raise NotRunning(f"the raw topic cannot be read: {error.str()}. Look at: pipeline status")
     end = ends.get(message.partition() or 0)
-    return end is not None and (message.offset() or 0) >= end - 1
+    # Where an open transaction begins, reading ends short of the end, and goes on when it is over.
+    reached = (message.offset() or 0) + (error is None)
+    return end is not None and reached >= end
 
 
 def _note(message: Message, headers: Mapping[bytes, Position], found: dict[Position, Position]) -> None:

@@ -1,6 +1,7 @@
 """Where in the log a new rule book begins, so that its velocity windows are warm from the first record it judges."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -24,6 +25,14 @@ def beginning_at(kafka: KafkaAccess, judge_from: Mapping[int, int], memory_secon
     """Judge from those offsets on, by partition; a partition without one from its first. Raises NotRunning."""
     with _Log(kafka) as log:
         return log.begin(judge_from, memory_seconds)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """Where a record is in its partition, and when it was sent, in milliseconds since the epoch."""
+
+    offset: int
+    timestamp_ms: int
 
 
 class _Log:
@@ -60,24 +69,27 @@ class _Log:
         Not the end of the log: what follows the last record of a transaction is a marker, which no job reads, so that
         none would ever be seen to have passed it.
         """
-        return {part.partition: self._after_last_record(part.partition) for part in self._partitions()}
+        found = {}
+        for part in self._partitions():
+            earliest, end = self._consumer.get_watermark_offsets(part, timeout=_SECONDS)
+            last = self._last_record(part.partition, earliest, end)
+            found[part.partition] = last.offset + 1 if last else earliest
+        return found
 
-    def _after_last_record(self, partition: int) -> int:
-        earliest, end = self._consumer.get_watermark_offsets(
-            TopicPartition(names.RAW_TOPIC, partition), timeout=_SECONDS
-        )
+    def _last_record(self, partition: int, earliest: int, end: int) -> _Record | None:
+        """Return the partition's last committed record from `earliest` to before `end`; None if there is none."""
         span = 100
         while end > earliest:
             begin = max(earliest, end - span)
-            if (last := self._last_record(partition, begin, end)) is not None:
-                return last + 1
+            if (last := self._last_record_of(partition, begin, end)) is not None:
+                return last
             if begin == earliest:
                 break
             span *= 10
-        return earliest
+        return None
 
-    def _last_record(self, partition: int, begin: int, end: int) -> int | None:
-        """Return the offset of the partition's last committed record from `begin` to before `end`; None if none is."""
+    def _last_record_of(self, partition: int, begin: int, end: int) -> _Record | None:
+        """Return the last committed record from `begin` to before `end`, reading all of them; None if there is none."""
         last = None
         self._consumer.assign([TopicPartition(names.RAW_TOPIC, partition, begin)])
         try:
@@ -89,7 +101,7 @@ class _Log:
                     raise KafkaException(problem)
                 # Under traffic there is no end to be met: more has come meanwhile.
                 offset = message.offset() or 0
-                last = offset if offset < end else last
+                last = _Record(offset, int(message.timestamp()[1])) if offset < end else last
                 if offset >= end - 1:
                     return last
         finally:
@@ -104,26 +116,12 @@ class _Log:
         for partition, offset in judge_from.items():
             part = TopicPartition(names.RAW_TOPIC, partition)
             earliest, end = self._consumer.get_watermark_offsets(part, timeout=_SECONDS)
-            newest = self._timestamp(partition, min(offset, end) - 1) if end > earliest and offset > earliest else None
-            if newest is None:
+            # What is right before it may be a marker, which has no time that counts.
+            last = self._last_record(partition, earliest, min(offset, end))
+            if last is None:
                 read_from[partition] = offset
                 continue
-            part.offset = max(0, newest - (memory_seconds + _MARGIN_SECONDS) * 1000)
+            part.offset = max(0, last.timestamp_ms - (memory_seconds + _MARGIN_SECONDS) * 1000)
             (found,) = self._consumer.offsets_for_times([part], timeout=_SECONDS)
             read_from[partition] = min(found.offset, offset) if found.offset >= 0 else offset
         return Begin(read_from=read_from, judge_from=dict(judge_from))
-
-    def _timestamp(self, partition: int, offset: int) -> int | None:
-        """When the record at `offset` was sent, in milliseconds since the epoch; None where it is there no more."""
-        self._consumer.assign([TopicPartition(names.RAW_TOPIC, partition, offset)])
-        try:
-            message = self._consumer.poll(_SECONDS)
-        finally:
-            self._consumer.unassign()
-        if message is None:
-            return None
-        if (problem := message.error()) and problem.code() == KafkaError._PARTITION_EOF:
-            return None
-        if problem:
-            raise KafkaException(problem)
-        return int(message.timestamp()[1])

@@ -1,24 +1,43 @@
-"""Asks a Kafka broker how far each partition of a topic reaches. No Dagster here."""
+"""Asks a Kafka broker how far each partition of a topic, and each consumer group, reaches. No Dagster here.
 
-import time
-from collections.abc import Mapping
+Offsets count places, not records: transactions leave markers, and records that were given up. How many records there
+are is told by `kafka_records`, how far a job is behind by `kafka_lag`.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+import tenacity
+from confluent_kafka import (
+    Consumer,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from contracts.errors import NotRunning
 from contracts.kafka_access import KafkaAccess
 
+Place = tuple[str, int]
+"""A topic and the number of a partition of it."""
+
 
 @dataclass(frozen=True)
 class PartitionOffsets:
-    """One partition: its oldest retained offset, and the offset that its next record will get."""
+    """One partition: its oldest retained offset, the offset that its next record will get, and how far it can be read.
+
+    A `read_committed` reader gets what is before `stable`: the end, or where the oldest open transaction begins.
+    """
 
     partition: int
     earliest: int
     end: int
+    stable: int
 
 
 @dataclass(frozen=True)
@@ -34,56 +53,80 @@ class TopicOffsets:
         return {part.partition: part.earliest for part in self.partitions}
 
     @property
-    def ends(self) -> dict[int, int]:
-        """Return by partition the offset that its next record will get."""
-        return {part.partition: part.end for part in self.partitions}
+    def stable(self) -> dict[int, int]:
+        """Return by partition the offset before which everything can be read."""
+        return {part.partition: part.stable for part in self.partitions}
+
+    @property
+    def held_back(self) -> dict[int, int]:
+        """Return by partition where an open transaction begins, which holds back what follows."""
+        return {part.partition: part.stable for part in self.partitions if part.stable < part.end}
 
     @property
     def written(self) -> int:
-        """Records ever written."""
+        """Offsets ever given to records, markers of transactions among them."""
         return sum(partition.end for partition in self.partitions)
 
     @property
     def retained(self) -> int:
-        """Records that can still be read."""
+        """Those of them that the broker still has."""
         return sum(partition.end - partition.earliest for partition in self.partitions)
-
-    def lag(self, committed: Mapping[int, int]) -> int:
-        """Records after the offsets `committed` (by partition), of those that are retained."""
-        return sum(
-            part.end - min(part.end, max(part.earliest, committed.get(part.partition, 0))) for part in self.partitions
-        )
 
 
 def topic_offsets(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5.0) -> tuple[TopicOffsets, ...]:
-    """The offsets of those of `topics` that exist, in their order; `timeout` in seconds holds for each request.
+    """Return the offsets of those of `topics` that exist, in their order; `timeout` (seconds) holds for each request.
 
-    Raises NotRunning where the broker does not answer in time.
+    Raises NotRunning if the broker does not answer in time.
     """
-    # It never subscribes, so it joins no group. At a higher log level librdkafka fills stderr while a broker is down.
-    consumer = Consumer({**kafka.librdkafka(), "group.id": "pipeline-observer", "log_level": 0})
+    admin = _admin(kafka)
     try:
-        existing = consumer.list_topics(timeout=timeout).topics
-        return tuple(
-            TopicOffsets(
-                topic,
-                tuple(_offsets(consumer, topic, number, timeout) for number in sorted(existing[topic].partitions)),
-            )
-            for topic in topics
-            if topic in existing and existing[topic].error is None
-        )
+        known = admin.list_topics(timeout=timeout).topics
+        existing = {topic: sorted(known[topic].partitions) for topic in topics if topic in known}
+        places = [(topic, number) for topic, numbers in existing.items() for number in numbers]
+        uncommitted, committed = IsolationLevel.READ_UNCOMMITTED, IsolationLevel.READ_COMMITTED
+        earliest = _list_offsets(admin, places, OffsetSpec.earliest(), uncommitted, timeout)
+        # In this order: what is written in between must not look held back.
+        end = _list_offsets(admin, places, OffsetSpec.latest(), uncommitted, timeout)
+        stable = _list_offsets(admin, places, OffsetSpec.latest(), committed, timeout)
     except KafkaException as error:
         raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
+    parts = {at: PartitionOffsets(at[1], earliest[at], end[at], min(end[at], stable[at])) for at in places}
+    return tuple(
+        TopicOffsets(topic, tuple(parts[topic, number] for number in numbers)) for topic, numbers in existing.items()
+    )
+
+
+def _admin(kafka: KafkaAccess) -> AdminClient:
+    # At a higher log level librdkafka fills stderr while a broker is down.
+    return AdminClient({**kafka.librdkafka(), "log_level": 0})
+
+
+def _list_offsets(
+    admin: AdminClient, places: Sequence[Place], spec: OffsetSpec, level: IsolationLevel, timeout: float
+) -> dict[Place, int]:
+    asked = {TopicPartition(*place): spec for place in places}
+
+    def ask() -> dict[Place, int]:
+        found = admin.list_offsets(asked, isolation_level=level, request_timeout=timeout)
+        return {(place.topic, place.partition): future.result().offset for place, future in found.items()}
+
+    again = tenacity.retry_if_exception(lambda error: isinstance(error, KafkaException) and _has_no_leader(error))
+    stop = tenacity.stop_after_delay(timeout)
+    return tenacity.Retrying(retry=again, stop=stop, wait=tenacity.wait_fixed(0.1), reraise=True)(ask) if asked else {}
+
+
+def _has_no_leader(error: KafkaException) -> bool:
+    """Tell whether a partition has no leader yet, or has another one: for a moment, or until a broker is back."""
+    return error.args[0].code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 def offsets_at(kafka: KafkaAccess, topic: str, moment: datetime, *, timeout: float = 5.0) -> dict[int, int]:
     """By partition of `topic`, the offset of the first record sent at `moment` (aware) or later; the end for none.
 
-    Raises NotRunning where the broker does not answer in time.
+    Only of what a `read_committed` reader gets. Raises NotRunning where the broker does not answer in time.
     """
-    consumer = Consumer({**kafka.librdkafka(), "group.id": "pipeline-observer", "log_level": 0})
+    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "log_level": 0}
+    consumer = Consumer({**settings, "isolation.level": "read_committed"})
     try:
         partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
         milliseconds = int(moment.timestamp() * 1000)
@@ -91,7 +134,7 @@ def offsets_at(kafka: KafkaAccess, topic: str, moment: datetime, *, timeout: flo
         return {
             found.partition: found.offset
             if found.offset >= 0
-            else _offsets(consumer, topic, found.partition, timeout).end
+            else consumer.get_watermark_offsets(TopicPartition(topic, found.partition), timeout=timeout)[1]
             for found in consumer.offsets_for_times(asked, timeout=timeout)
         }
     except KafkaException as error:
@@ -100,9 +143,20 @@ def offsets_at(kafka: KafkaAccess, topic: str, moment: datetime, *, timeout: flo
         consumer.close()
 
 
-def _offsets(consumer: Consumer, topic: str, partition: int, timeout: float) -> PartitionOffsets:
-    earliest, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
-    return PartitionOffsets(partition, earliest, end)
+def group_offsets(kafka: KafkaAccess, group: str, places: Sequence[Place], *, timeout: float = 5.0) -> dict[Place, int]:
+    """Return the offset that the consumer group `group` reads next, of those `places` at which it committed one.
+
+    Raises NotRunning if the broker does not answer in time.
+    """
+    # Not asked of the AdminClient: its process crashed when a broker had only just started.
+    consumer = Consumer({**kafka.librdkafka(), "group.id": group, "log_level": 0})
+    try:
+        found = consumer.committed([TopicPartition(*place) for place in places], timeout=timeout) if places else []
+    except KafkaException as error:
+        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
+    finally:
+        consumer.close()
+    return {(part.topic, part.partition): part.offset for part in found if part.offset >= 0}
 
 
 def committed_offsets(kafka: KafkaAccess, group: str, topic: str, *, timeout: float = 5.0) -> dict[int, int]:
@@ -110,17 +164,9 @@ def committed_offsets(kafka: KafkaAccess, group: str, topic: str, *, timeout: fl
 
     Raises NotRunning where the broker does not answer in time.
     """
-    consumer = Consumer({**kafka.librdkafka(), "group.id": group, "log_level": 0})
-    try:
-        partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
-        asked = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-        return {
-            found.partition: found.offset for found in consumer.committed(asked, timeout=timeout) if found.offset >= 0
-        }
-    except KafkaException as error:
-        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
+    found = topic_offsets(kafka, (topic,), timeout=timeout)
+    places = [(topic, part.partition) for each in found for part in each.partitions]
+    return {partition: at for (_, partition), at in group_offsets(kafka, group, places, timeout=timeout).items()}
 
 
 def topic_ids(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5.0) -> dict[str, str]:
@@ -128,7 +174,7 @@ def topic_ids(kafka: KafkaAccess, topics: tuple[str, ...], *, timeout: float = 5
 
     Raises NotRunning where the broker does not answer in time.
     """
-    admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
+    admin = _admin(kafka)
     found = {}
     for topic, future in admin.describe_topics(TopicCollection(list(topics)), request_timeout=timeout).items():
         try:
@@ -156,36 +202,3 @@ def set_group_offsets(
         raise NotRunning(f"Kafka at {kafka} does not take the offsets of {group}: {error.args[0].str()}") from error
     finally:
         consumer.close()
-
-
-def recorded_offsets(
-    kafka: KafkaAccess, topic: str, partition: int, begin: int, end: int, *, timeout: float = 10.0
-) -> frozenset[int] | None:
-    """Return the offsets from `begin` to before `end` that have a committed record; None if Kafka deleted some.
-
-    Raises NotRunning if the broker does not answer, or has not sent all of them after `timeout` seconds.
-    """
-    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer({**settings, "isolation.level": "read_committed", "enable.partition.eof": True})
-    found: set[int] = set()
-    deadline = time.monotonic() + timeout
-    try:
-        earliest, _ = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout)
-        if begin < earliest:
-            return None
-        consumer.assign([TopicPartition(topic, partition, begin)])
-        while time.monotonic() < deadline:
-            for message in consumer.consume(10_000, timeout=0.5):
-                offset = message.offset()
-                if (problem := message.error()) and problem.code() == KafkaError._PARTITION_EOF:
-                    return frozenset(found)
-                if problem:
-                    raise KafkaException(problem)
-                if offset is None or offset >= end:
-                    return frozenset(found)
-                found.add(offset)
-    except KafkaException as error:
-        raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
-    finally:
-        consumer.close()
-    raise NotRunning(f"Kafka at {kafka} has not sent the records {partition}/{begin} to {end} after {timeout:.0f} s")

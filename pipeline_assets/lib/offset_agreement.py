@@ -19,7 +19,8 @@ from contracts.paths import StatePaths
 from lake.duck import STORED
 from lake.log_identity import LogIdentity, recorded_identity
 from lake.stored_offsets import committed, positions_sql
-from pipeline_assets.lib.kafka_offsets import recorded_offsets, topic_ids, topic_offsets
+from pipeline_assets.lib.kafka_offsets import topic_ids, topic_offsets
+from pipeline_assets.lib.kafka_records import recorded_offsets
 from pipeline_assets.lib.skips import Skip, passed, read_skips
 
 _ALERTS_TWICE = f"SELECT count(*) - count(DISTINCT (kafka_partition, kafka_offset)) FROM {STORED}.{names.ALERTS}"

@@ -4,6 +4,7 @@ The cursor holds how far each topic reached at the last look, from which its rat
 """
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipeline_assets.graph import GENERATOR, job_key, topic_key
 from pipeline_assets.lib.flink_rest import JobStatus
 from pipeline_assets.lib.generator_health import GeneratorHealth
 from pipeline_assets.lib.kafka_offsets import TopicOffsets
+from pipeline_assets.lib.open_transactions import OpenTransaction
 from pipeline_assets.resources import FlinkResource, GeneratorResource, KafkaResource
 
 # What Flink has no word for: it does not know the job at all.
@@ -27,7 +29,7 @@ _Reached = dict[str, tuple[float, int]]
 def stream_observations(
     context: dg.SensorEvaluationContext, kafka: KafkaResource, flink: FlinkResource, generator: GeneratorResource
 ) -> dg.SensorResult:
-    """Observes the generator, topics (offsets, rate, lag) and Flink jobs (state, checkpoint, restarts).
+    """Observes the generator, topics (offsets, rate, lag, open transactions), Flink jobs (state, checkpoint, restarts).
 
     A part that is silent is named in the tick.
     """
@@ -38,8 +40,11 @@ def stream_observations(
     try:
         if health := generator.health():
             events.append(_generator(health, now))
-        for topic in kafka.offsets():
-            events.append(_topic(topic, kafka.lag(topic), _rate(topic, reached.get(topic.topic), now)))
+        topics = kafka.offsets()
+        lags, opened = kafka.lags(topics), kafka.open_transactions(topics)
+        for topic in topics:
+            held = [each for each in opened if each.topic == topic.topic]
+            events.append(_topic(topic, lags[topic.topic], _rate(topic, reached.get(topic.topic), now), held))
             reached[topic.topic] = (now.timestamp(), topic.written)
     except NotRunning as error:
         silent.append(str(error))
@@ -80,7 +85,9 @@ def _generator(health: GeneratorHealth, now: datetime) -> dg.AssetObservation:
     )
 
 
-def _topic(topic: TopicOffsets, lag: dict[str, int], rate: float | None) -> dg.AssetObservation:
+def _topic(
+    topic: TopicOffsets, lag: dict[str, int], rate: float | None, held: Sequence[OpenTransaction]
+) -> dg.AssetObservation:
     rows = [
         dg.TableRecord({"partition": part.partition, "earliest offset": part.earliest, "end offset": part.end})
         for part in topic.partitions
@@ -91,6 +98,7 @@ def _topic(topic: TopicOffsets, lag: dict[str, int], rate: float | None) -> dg.A
         messages_retained=topic.retained,
         rate_per_second=rate,
         **{f"lag_of_{job}": records for job, records in lag.items()},
+        open_transactions="; ".join(map(str, held)) or None,
         partitions=dg.MetadataValue.table(rows),
     )
 

@@ -18,15 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from contracts.kafka_access import KafkaAccess
 from contracts.names import RAW_TOPIC
 from contracts.paths import PROJECT
-from contracts.settings import load_settings
-from operations.embedded.broker import Broker
-from operations.jars import kafka_jars
-from operations.java import find_java
-from operations.ports import free_ports
-from operations.topics import create_topics
+from tests.integration.own_broker import RunningBroker, own_broker
 
 # Enough for several probes; 600 holds as well, for a run by hand: GENERATOR_AWAY_SECONDS=600.
 AWAY_SECONDS = float(os.environ.get("GENERATOR_AWAY_SECONDS", "12"))
@@ -37,40 +31,10 @@ MEMORY_MB = 500
 Place = tuple[int, int]
 
 
-@dataclass
-class RunningBroker:
-    """A broker that can be killed and started again."""
-
-    broker: Broker
-    log: Path
-    process: "subprocess.Popen[bytes] | None" = None
-
-    @property
-    def servers(self) -> str:
-        return f"127.0.0.1:{self.broker.port}"
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.broker.command(), stdout=log, stderr=subprocess.STDOUT)
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait(timeout=10)
-
-
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[RunningBroker]:
-    settings = load_settings().kafka
-    made = Broker(tmp_path / "kafka", find_java().executable, kafka_jars(), settings, *free_ports(2))
-    made.prepare()
-    running = RunningBroker(made, tmp_path / "kafka.log")
-    running.start()
-    try:
-        create_topics(KafkaAccess(running.servers), settings, timeout=60)
+    with own_broker(tmp_path) as running:
         yield running
-    finally:
-        running.kill()
 
 
 @dataclass

@@ -27,6 +27,20 @@ def test_librdkafka_login_takes_the_password_of_the_environment(monkeypatch: pyt
     }
 
 
+def test_kafka_python_takes_the_same_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_PASSWORD", "a secret")
+    assert KafkaAccess("k:9093,l:9093", "SASL_SSL", "SCRAM-SHA-512", "me", "/ca.pem").kafka_python() == {
+        "bootstrap_servers": ["k:9093", "l:9093"],
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "me",
+        "sasl_plain_password": "a secret",
+        "ssl_cafile": "/ca.pem",
+    }
+    plain = KafkaAccess("k:9092").kafka_python()
+    assert plain == {"bootstrap_servers": ["k:9092"], "security_protocol": "PLAINTEXT"}
+
+
 def test_flink_login_names_the_variable_and_not_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_PASSWORD", "a secret")
     found = SECURE.flink()

@@ -39,6 +39,8 @@ def test_of_status_everything_there_is_in_base_units() -> None:
     assert found["pipeline_component_memory_bytes[kafka]"] == 410 * 2**20
     assert found["pipeline_topic_records_total[transactions.raw]"] == 1_234_570
     assert found["pipeline_topic_lag_records[transactions.raw][lakehouse]"] == 1_503
+    assert found["pipeline_topic_held_back_seconds[transactions.raw]"] == 12.4
+    assert found["pipeline_topic_held_back_seconds[alerts]"] == 0
     assert found["pipeline_table_bytes[transactions]"] == 98_765_432
     assert found["pipeline_alert_latency_seconds[0.99]"] == pytest.approx(1.204)
     assert found["pipeline_alerts_total[rapid-activity]"] == 1_010

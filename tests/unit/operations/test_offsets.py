@@ -38,7 +38,7 @@ def log_is(
     ids: dict[str, str] = _IDS,
     records: frozenset[int] | None = None,
 ) -> None:
-    topic = TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(0, start, 1000),))
+    topic = TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(0, start, 1000, 1000),))
     monkeypatch.setattr(offset_agreement, "topic_offsets", lambda *_, **__: (topic,))
     monkeypatch.setattr(offset_agreement, "topic_ids", lambda *_, **__: ids)
     monkeypatch.setattr(offset_agreement, "recorded_offsets", lambda *_, **__: records)

@@ -37,7 +37,7 @@ class Log:
     def topic_offsets(self, kafka: KafkaAccess, topics: tuple[str, ...]) -> tuple[TopicOffsets, ...]:
         return tuple(
             TopicOffsets(
-                topic, tuple(PartitionOffsets(part, first, end) for part, (first, end) in self.ends[topic].items())
+                topic, tuple(PartitionOffsets(part, first, end, end) for part, (first, end) in self.ends[topic].items())
             )
             for topic in topics
             if topic in self.ends

@@ -10,6 +10,7 @@ from operations import screen
 from operations.health import Component, Health
 from operations.status import Disk, LakeStatus, Latency, Status, TableStatus, TopicStatus
 from operations.terminal import console
+from pipeline_assets.lib.open_transactions import OpenTransaction
 from tests.conftest import Golden
 
 ADDRESSES = Addresses(
@@ -35,7 +36,15 @@ LAKE = LakeStatus(
     dead_letters_by_reason={},
 )
 WARNINGS = ("3 records were refused, though [nothing] is wrong with them",)
-TOPICS = (TopicStatus("transactions.raw", 1_234_570, {"alerting": 0, "lakehouse": 1_503}), TopicStatus("alerts", 0, {}))
+TOPICS = (
+    TopicStatus(
+        "transactions.raw",
+        1_234_570,
+        {"alerting": 0, "lakehouse": 1_503},
+        (OpenTransaction("transactions.raw", 1, 4_711, 12.4, 3, 0, "theirs", 60.0),),
+    ),
+    TopicStatus("alerts", 0, {}),
+)
 
 
 def rendered(what: RenderableType) -> str:

@@ -90,7 +90,7 @@ def test_skip_to_of_a_pipeline_that_is_down_is_refused(lake: Lake) -> None:
 def test_skip_to_a_record_that_is_there_is_kept_and_one_that_is_not_is_refused(
     lake: Lake, monkeypatch: pytest.MonkeyPatch, offset: int
 ) -> None:
-    topic = TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(1, 0, 1000),))
+    topic = TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(1, 0, 1200, 1000),))
     monkeypatch.setattr("operations.skipping.topic_offsets", lambda *_: (topic,))
     settings = Settings(state=lake.state)
     if offset == 1000:

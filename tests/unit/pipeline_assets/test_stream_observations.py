@@ -1,7 +1,7 @@
 """Topics and jobs are observed as they are; a part that does not answer is named and stops nothing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline_assets.graph import GENERATOR, job_key, topic_key
 from pipeline_assets.lib.flink_rest import JobStatus, job_statuses
 from pipeline_assets.lib.generator_health import GeneratorHealth, read_health
 from pipeline_assets.lib.kafka_offsets import PartitionOffsets, TopicOffsets, topic_offsets
+from pipeline_assets.lib.open_transactions import OpenTransaction
 from pipeline_assets.resources import FlinkResource, GeneratorResource, KafkaResource, resources
 from pipeline_assets.sensors.stream_observations import stream_observations
 from tests.lake_tables import Lake
@@ -71,12 +72,12 @@ def broker() -> Iterator[str]:
 def test_topic_offsets_existing_topic_gives_each_partition_and_leaves_out_missing_topics(broker: str) -> None:
     (found,) = topic_offsets(KafkaAccess(broker), (names.RAW_TOPIC, names.ALERT_TOPIC))
     assert found.topic == names.ALERT_TOPIC
-    assert found.partitions[:2] == (PartitionOffsets(0, 0, 4), PartitionOffsets(1, 0, 3))
+    assert found.partitions[:2] == (PartitionOffsets(0, 0, 4, 4), PartitionOffsets(1, 0, 3, 3))
     assert (found.written, found.retained) == (7, 7)
 
 
 def test_topic_offsets_records_past_retention_are_written_but_not_retained() -> None:
-    topic = TopicOffsets("t", (PartitionOffsets(0, 10, 15), PartitionOffsets(1, 0, 2)))
+    topic = TopicOffsets("t", (PartitionOffsets(0, 10, 15, 15), PartitionOffsets(1, 0, 2, 2)))
     assert (topic.written, topic.retained) == (17, 7)
 
 
@@ -112,10 +113,13 @@ def test_job_statuses_strange_answer_raises_with_the_address(response: httpx.Res
 
 class _Kafka(KafkaResource):
     def offsets(self) -> tuple[TopicOffsets, ...]:
-        return (TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(0, 5, 15),)),)
+        return (TopicOffsets(names.RAW_TOPIC, (PartitionOffsets(0, 5, 15, 15),)),)
 
-    def lag(self, topic: TopicOffsets) -> dict[str, int]:
-        return {names.ALERTING_JOB: topic.lag({0: 12}), names.LAKEHOUSE_JOB: topic.lag({})}
+    def lags(self, topics: Sequence[TopicOffsets]) -> dict[str, dict[str, int]]:
+        return {topic.topic: {names.ALERTING_JOB: 3, names.LAKEHOUSE_JOB: 10} for topic in topics}
+
+    def open_transactions(self, topics: Sequence[TopicOffsets]) -> tuple[OpenTransaction, ...]:
+        return tuple(OpenTransaction(topic.topic, 0, 12, 8.4, 3, 1, "theirs", 60.0) for topic in topics)
 
 
 class _Generator(GeneratorResource):
@@ -159,7 +163,10 @@ def test_stream_observations_everything_answers_observes_topics_and_jobs() -> No
     assert (observed[topic_key(names.RAW_TOPIC)]["messages_written"]) == 15
     assert (observed[topic_key(names.RAW_TOPIC)]["messages_retained"]) == 10
     assert (observed[topic_key(names.RAW_TOPIC)]["lag_of_alerting"]) == 3
-    assert (observed[topic_key(names.RAW_TOPIC)]["lag_of_lakehouse"]) == 10  # never committed: all that is retained
+    assert (observed[topic_key(names.RAW_TOPIC)]["lag_of_lakehouse"]) == 10
+    assert observed[topic_key(names.RAW_TOPIC)]["open_transactions"] == (
+        "at transactions.raw/0/12, of the producer 3 (transactional id theirs), open for 8 s"
+    )
     generator = observed[GENERATOR]
     assert (generator["circuit"], generator["sent"], generator["acknowledged"]) == ("open", 100, 90)
     assert 20 <= float(str(generator["silent_s"])) < 30
