@@ -4,9 +4,10 @@ Offsets count places, not records: transactions leave markers, and records that 
 are is told by `kafka_records`, how far a job is behind by `kafka_lag`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import tenacity
 from confluent_kafka import (
@@ -22,6 +23,15 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from contracts.errors import NotRunning
 from contracts.kafka_access import KafkaAccess
+
+_PASSING = (
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+Found = TypeVar("Found")
 
 Place = tuple[str, int]
 """A topic and the number of a partition of it."""
@@ -110,14 +120,17 @@ def _list_offsets(
         found = admin.list_offsets(asked, isolation_level=level, request_timeout=timeout)
         return {(place.topic, place.partition): future.result().offset for place, future in found.items()}
 
-    again = tenacity.retry_if_exception(lambda error: isinstance(error, KafkaException) and _has_no_leader(error))
-    stop = tenacity.stop_after_delay(timeout)
-    return tenacity.Retrying(retry=again, stop=stop, wait=tenacity.wait_fixed(0.1), reraise=True)(ask) if asked else {}
+    return _patiently(ask, timeout) if asked else {}
 
 
-def _has_no_leader(error: KafkaException) -> bool:
-    """Tell whether a partition has no leader yet, or has another one: for a moment, or until a broker is back."""
-    return error.args[0].code() in (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+def _patiently(ask: Callable[[], Found], timeout: float) -> Found:
+    """Ask again for `timeout` seconds while the broker that could answer is still being chosen, as after a start."""
+
+    def passes(error: BaseException) -> bool:
+        return isinstance(error, KafkaException) and error.args[0].code() in _PASSING
+
+    stop, again = tenacity.stop_after_delay(timeout), tenacity.retry_if_exception(passes)
+    return tenacity.Retrying(retry=again, stop=stop, wait=tenacity.wait_fixed(0.1), reraise=True)(ask)
 
 
 def offsets_at(kafka: KafkaAccess, topic: str, moment: datetime, *, timeout: float = 5.0) -> dict[int, int]:
@@ -151,7 +164,8 @@ def group_offsets(kafka: KafkaAccess, group: str, places: Sequence[Place], *, ti
     # Not asked of the AdminClient: its process crashed when a broker had only just started.
     consumer = Consumer({**kafka.librdkafka(), "group.id": group, "log_level": 0})
     try:
-        found = consumer.committed([TopicPartition(*place) for place in places], timeout=timeout) if places else []
+        asked = [TopicPartition(*place) for place in places]
+        found = _patiently(lambda: consumer.committed(asked, timeout=timeout), timeout) if asked else []
     except KafkaException as error:
         raise NotRunning(f"Kafka at {kafka} does not answer: {error.args[0].str()}") from error
     finally:

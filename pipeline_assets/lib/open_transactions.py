@@ -5,11 +5,11 @@ such request.
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
@@ -103,16 +103,34 @@ def _named(kafka: KafkaAccess, found: Sequence[OpenTransaction], timeout: float)
     if not found:
         return ()
     # Imported here: it takes 0.3 s, and is hardly ever needed.
-    from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError as Refusal
 
-    milliseconds = int(timeout * 1000)
-    settings = {**kafka.kafka_python(), "bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
     named = found
-    with suppress(Refusal, OSError), KafkaAdminClient(**settings) as admin:
+    with suppress(Refusal, OSError), _admin(kafka, timeout) as admin:
         named = [_with_producer(admin, each) for each in found]
         named = [_with_transaction(admin, each) for each in named]
     return named
+
+
+@contextmanager
+def _admin(kafka: KafkaAccess, timeout: float) -> "Iterator[KafkaAdminClient]":
+    """Open kafka-python's client; one that cannot reach the broker would leave a thread behind."""
+    from kafka.admin import KafkaAdminClient
+
+    opened = []
+
+    def network(**settings: Any) -> Any:
+        opened.append(KafkaAdminClient.DEFAULT_CONFIG["kafka_client"](**settings))
+        return opened[-1]
+
+    milliseconds = int(timeout * 1000)
+    limits = {"bootstrap_timeout_ms": milliseconds, "request_timeout_ms": milliseconds}
+    try:
+        with KafkaAdminClient(**kafka.kafka_python(), **limits, kafka_client=network) as admin:
+            yield admin
+    finally:
+        for each in opened:
+            each.close()
 
 
 def _with_producer(admin: "KafkaAdminClient", one: OpenTransaction) -> OpenTransaction:
