@@ -1,5 +1,6 @@
 """Producers' transactions in a real broker: offsets have gaps, an open one holds back what follows, and it is named."""
 
+import socket
 import subprocess
 import sys
 import threading
@@ -146,9 +147,11 @@ def test_open_transactions_broker_that_does_not_tell_whose_it_is_names_the_place
     kafka: KafkaAccess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions, "NOTED_SECONDS", -1.0)
-    monkeypatch.setattr(KafkaAccess, "kafka_python", lambda self: {"bootstrap_servers": ["127.0.0.1:1"]})
     producer = _begin(kafka, names.ALERT_TOPIC, 1, whose="unnamed", partition=1)
-    (told,) = open_transactions(kafka, topic_offsets(kafka, names.TOPICS), timeout=1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        servers = [f"127.0.0.1:{silent.getsockname()[1]}"]
+        monkeypatch.setattr(KafkaAccess, "kafka_python", lambda self: {"bootstrap_servers": servers})
+        (told,) = open_transactions(kafka, topic_offsets(kafka, names.TOPICS), timeout=1)
     assert (told.partition, told.producer_id, told.timeout_seconds) == (1, None, None)
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("kafka-io")] == []
     producer.abort_transaction(10)
