@@ -161,7 +161,7 @@ def group_offsets(kafka: KafkaAccess, group: str, places: Sequence[Place], *, ti
 
     Raises NotRunning if the broker does not answer in time.
     """
-    # Not asked of the AdminClient: its process crashed when a broker had only just started.
+    # Not asked of the AdminClient: asked of a broker that had only just started, it was seen to end the process (2.16).
     consumer = Consumer({**kafka.librdkafka(), "group.id": group, "log_level": 0})
     try:
         asked = [TopicPartition(*place) for place in places]

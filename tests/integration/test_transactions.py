@@ -105,7 +105,7 @@ def test_lag_markers_and_aborted_records_at_the_end_count_for_nothing(kafka: Kaf
 
 
 def test_overdue_of_a_job_that_has_read_all_is_nothing_though_markers_are_old(kafka: KafkaAccess) -> None:
-    """Else the status would tell of a stall for ever after the last record of a transaction."""
+    """Else a late commit of an idle pipeline would be called a stall, behind the last record of a transaction."""
     topic = names.ALERT_TOPIC
     _begin(kafka, topic, 2, whose="the last").commit_transaction(10)
     end = _end(kafka, topic)
