@@ -38,11 +38,16 @@ class RunningBroker:
 
 
 @contextmanager
-def own_broker(folder: Path) -> Iterator[RunningBroker]:
-    """Run a broker on free ports inside the block, with its files in `folder`."""
+def own_broker(folder: Path, **properties: str) -> Iterator[RunningBroker]:
+    """Run a broker on free ports inside the block, with its files in `folder`.
+
+    `properties` are further ones of Kafka's, with underscores for dots.
+    """
     settings = load_settings().kafka
     made = Broker(folder / "kafka", find_java().executable, kafka_jars(), settings, *free_ports(2))
     made.prepare()
+    with (made.folder / "server.properties").open("a", encoding="ascii") as more:
+        more.writelines(f"{key.replace('_', '.')}={value}\n" for key, value in properties.items())
     running = RunningBroker(made, folder / "kafka.log")
     running.start()
     try:

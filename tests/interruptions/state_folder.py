@@ -62,7 +62,7 @@ def _half_a_checkpoint(state: Path) -> None:
 
 
 def _topic_offsets(_kafka: KafkaAccess, topics: tuple[str, ...]) -> tuple[TopicOffsets, ...]:
-    return tuple(TopicOffsets(topic, (PartitionOffsets(0, 0, 1000),)) for topic in topics)
+    return tuple(TopicOffsets(topic, (PartitionOffsets(0, 0, 1000, 1000),)) for topic in topics)
 
 
 def _topic_ids(_kafka: KafkaAccess, topics: tuple[str, ...]) -> dict[str, str]:
