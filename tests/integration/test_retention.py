@@ -30,7 +30,7 @@ def kafka(tmp_path: Path) -> Iterator[KafkaAccess]:
     with own_broker(tmp_path, **eager) as running:
         access = KafkaAccess(running.servers)
         retention = {"retention.ms": "86400000", "message.timestamp.type": "CreateTime"}
-        admin = AdminClient(access.librdkafka())
+        admin = AdminClient({**access.librdkafka()})
         (made,) = admin.create_topics([NewTopic(_OTHERS, num_partitions=1, config=retention)]).values()
         made.result()
         yield access
