@@ -91,6 +91,12 @@ def test_expire_empty_table_has_nothing_to_forget(lake: Lake) -> None:
     assert forget(lake) == Expiry(0, 0)
 
 
+def test_expire_rolled_back_commits_that_are_young_stay(lake: Lake) -> None:
+    ids = commits(lake, 3)
+    lake.table(names.TRANSACTIONS).manage_snapshots().set_current_snapshot(ids[1]).commit()
+    assert forget(lake, keep=5, older_than=long_ago()) == Expiry(3, 3)
+
+
 def test_expire_rolled_back_commits_are_forgotten(lake: Lake) -> None:
     ids = commits(lake, 3)
     lake.table(names.TRANSACTIONS).manage_snapshots().set_current_snapshot(ids[1]).commit()
