@@ -21,8 +21,10 @@ from confluent_kafka import Consumer, TopicPartition
 from contracts import names
 from contracts.addresses import Addresses
 from contracts.paths import PROJECT
+from contracts.rest import rest_client
 from lake.catalog import open_catalog
 from lake.duck import connect
+from pipeline_assets.lib.flink_rest import job_statuses
 from pipeline_assets.lib.kafka_offsets import topic_offsets
 from streaming.rules.book import load_rules
 from tests import rules_in_flink
@@ -151,6 +153,12 @@ def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut
     assert row["acknowledged"] == row["positions"] == row["found"], row
     assert row["twice"] == 0, "a transaction was written to the log twice"
     return int(row["acknowledged"])
+
+
+def restarts(addresses: Addresses) -> dict[str, int | None]:
+    """Return how often Flink restarted each job; None while its metric is missing."""
+    with rest_client(addresses.flink_rest_url, timeout=10) as flink:
+        return {job.name: job.restarts for job in job_statuses(flink, names.JOBS)}
 
 
 def topic_ids(addresses: Addresses, *, seconds: float = 60) -> set[str]:

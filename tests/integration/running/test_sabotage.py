@@ -13,8 +13,6 @@ import pytest
 from confluent_kafka import Producer
 
 from contracts import names
-from contracts.rest import rest_client
-from pipeline_assets.lib.flink_rest import job_statuses
 from tests.integration import accounting
 from tests.integration.conftest import CommandLine
 from tests.nasty_records import VALID, compact
@@ -34,13 +32,8 @@ def _rows(pipeline: CommandLine, sql: str) -> list[dict[str, Any]]:
     return found
 
 
-def _restarts(pipeline: CommandLine) -> dict[str, int | None]:
-    with rest_client(pipeline.addresses().flink_rest_url, timeout=10) as flink:
-        return {job.name: job.restarts for job in job_statuses(flink, names.JOBS)}
-
-
 def test_what_is_no_alert_in_the_alerts_topic_is_a_dead_letter_and_an_alert_is_stored(pipeline: CommandLine) -> None:
-    before = _restarts(pipeline)
+    before = accounting.restarts(pipeline.addresses())
     foreign: Sequence[bytes | None] = [
         b"hello", b"{}", b"[1]", b'{"alert_id": null}', None, b"\xff",
         json.dumps(ALERT | {"source_offset": 10**30}).encode(),
@@ -62,7 +55,7 @@ def test_what_is_no_alert_in_the_alerts_topic_is_a_dead_letter_and_an_alert_is_s
     (row,) = _rows(pipeline, stored)
     assert dict(row["evidence"]) == ALERT["evidence"]
     assert (row["event_time"].isoformat(), row["source_offset"]) == ("2026-11-30T12:00:00.120000+00:00", 4711)
-    assert _restarts(pipeline) == before
+    assert accounting.restarts(pipeline.addresses()) == before
 
 
 def _transaction(number: int, amount: str, *, day: date = date(2026, 11, 30)) -> bytes:
@@ -72,7 +65,7 @@ def _transaction(number: int, amount: str, *, day: date = date(2026, 11, 30)) ->
 
 def test_records_of_four_thousand_event_days_at_once_are_stored(pipeline: CommandLine) -> None:
     """A writer for each day of a checkpoint would take more memory than the job has."""
-    before, days = _restarts(pipeline), 4_000
+    before, days = accounting.restarts(pipeline.addresses()), 4_000
     producer = _producer(pipeline)
     for number in range(days):
         day = date(2026, 11, 30) - timedelta(days=number)
@@ -82,7 +75,7 @@ def test_records_of_four_thousand_event_days_at_once_are_stored(pipeline: Comman
     sql = f"SELECT count(DISTINCT event_time::DATE) AS days, count(*) AS rows FROM transactions WHERE {own}"
     accounting.eventually(lambda: _rows(pipeline, sql)[0]["rows"] >= days, "not stored", seconds=120)
     assert _rows(pipeline, sql) == [{"days": days, "rows": days}]
-    assert _restarts(pipeline) == before
+    assert accounting.restarts(pipeline.addresses()) == before
 
 
 def test_records_of_a_transaction_that_was_given_up_are_nowhere_and_no_check_misses_them(pipeline: CommandLine) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from contracts import names
 from contracts.record_sizes import RAW_TOPIC_BYTES
 from contracts.rest import rest_client
+from pipeline_assets.lib.kafka_offsets import topic_offsets
 from tests.config_copies import changed_contract, copy_of_config, with_optional_fields
 from tests.integration import accounting
 from tests.integration.conftest import CommandLine, command_line
@@ -28,7 +29,8 @@ BEFORE, AFTER = 300, 200
 # The first number of this module's accounts and transactions.
 _OWN = 700_000_000
 _OF_OURS = "account_id BETWEEN 'ACC700000000' AND 'ACC700999999'"
-_TWO_MEGABYTES = b"\x01" * 2_000_000
+# Of a length that no other record of this folder has.
+_TWO_MEGABYTES = b"\x01" * 2_000_003
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +95,7 @@ def _restored_from(pipeline: CommandLine, job: str) -> str | None:
 
 def test_dead_letter_of_two_megabytes_of_control_characters_reaches_table_and_topic(pipeline: CommandLine) -> None:
     """As JSON text they would be 12 MB, which Kafka refuses, and the job would send them again for ever."""
+    (topic,) = topic_offsets(pipeline.addresses().kafka, (names.DEAD_LETTER_TOPIC,))
     _send(pipeline, [*(_record(number) for number in range(BEFORE)), _TWO_MEGABYTES])
     large = f"message LIKE '{len(_TWO_MEGABYTES)} bytes, more than 32768%'"
     _await_rows(pipeline, f"FROM dead_letters WHERE reason_code = 'too_large' AND {large}", 1)
@@ -105,11 +108,10 @@ def test_dead_letter_of_two_megabytes_of_control_characters_reaches_table_and_to
         {
             "bootstrap.servers": pipeline.addresses().kafka_bootstrap_servers,
             "group.id": "test",
-            "auto.offset.reset": "earliest",
             "fetch.message.max.bytes": RAW_TOPIC_BYTES,
         }
     )
-    consumer.subscribe([names.DEAD_LETTER_TOPIC])
+    consumer.assign([TopicPartition(topic.topic, part, end) for part, end in topic.ends.items()])
     deadline, found = time.monotonic() + 60, False
     while not found:
         assert time.monotonic() < deadline, "no such dead letter in the topic"
