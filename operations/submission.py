@@ -15,9 +15,11 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning, PipelineError
 from contracts.logs import configure_logs
+from contracts.rest import rest_client
 from contracts.settings import Settings, load_settings
 from operations.refusals import clear_refusals, write_refusal
 from operations.resume import lakehouse_start
+from operations.rules.switch import Switch
 from pipeline_assets.lib.kafka_offsets import set_group_offsets
 from streaming.checkpoint_positions import newest_readable
 from streaming.checkpoints import RestorePoint, flink_uri, link_missing_files, remove_old_savepoints
@@ -44,6 +46,9 @@ def submit_job(what: str, addresses: Addresses, settings: Settings) -> None:
     else:
         found = newest_readable(settings.paths.checkpoints, name, job.fingerprint, names.RAW_TOPIC)
         point = found[0] if found else None
+        if point is None and deployment is not None:
+            with rest_client(addresses.flink_rest_url, timeout=5) as flink:
+                Switch(addresses, settings, flink).refuse_without_its_state(deployment)
     restore = _made_ready(point, name, settings) if point else None
     job_id = submit(
         job, addresses, settings.paths.checkpoints, restore=restore, beside=deployment is not None, dedicated=dedicated

@@ -17,6 +17,7 @@ import structlog
 
 from contracts import names
 from contracts.addresses import Addresses
+from contracts.errors import NotRunning
 from contracts.settings import Settings
 from operations.flink_jobs import cancel_job, stop_jobs
 from operations.rules.beginnings import beginning_at, beginning_at_the_end
@@ -94,6 +95,14 @@ class Switch:
         checkpoints, fingerprint = self.settings.paths.checkpoints, deployment.fingerprint or "unknown"
         found = newest_readable(checkpoints, names.ALERTING_JOB, fingerprint, names.RAW_TOPIC)
         return found[1] if found else None
+
+    def refuse_without_its_state(self, deployment: Deployment) -> None:
+        """Raises NotRunning if its job had state when it was to be submitted, and has none any more.
+
+        The next look has its windows warmed from the log; here it would begin with cold ones.
+        """
+        if deployment.state == "in force" and (reason := self._why_not_from_its_state(deployment)):
+            raise NotRunning(f"deployment {deployment.number} cannot go on from its state: {reason}")
 
     def _why_not_from_its_state(self, deployment: Deployment) -> str | None:
         """Tell why its job cannot go on from its newest checkpoint; None if it can, or never completed one."""

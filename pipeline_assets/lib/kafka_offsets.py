@@ -63,6 +63,11 @@ class TopicOffsets:
         return {part.partition: part.earliest for part in self.partitions}
 
     @property
+    def ends(self) -> dict[int, int]:
+        """Return by partition the offset that its next record will get."""
+        return {part.partition: part.end for part in self.partitions}
+
+    @property
     def stable(self) -> dict[int, int]:
         """Return by partition the offset before which everything can be read."""
         return {part.partition: part.stable for part in self.partitions}

@@ -96,6 +96,6 @@ class Transactions:
     def _readable(self, partition: int) -> int:
         place = TopicPartition(names.RAW_TOPIC, partition)
         committed = IsolationLevel.READ_COMMITTED
-        end = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # its library has no type here
+        end = OffsetSpec.latest()
         (future,) = self._admin.list_offsets({place: end}, isolation_level=committed).values()
         return int(future.result().offset)

@@ -248,6 +248,18 @@ def test_lacking_job_that_has_not_read_a_record_that_is_passed_over_begins_after
     assert [found.number for found in switch.lacking(())] == [2], "once, and not again"
 
 
+def test_refuse_without_its_state_of_a_job_that_lost_it_meanwhile_has_the_next_look_decide(
+    switch: Switch, flink: Flink, group: dict[int, int]
+) -> None:
+    """Removed between the look and the submission; a job that is still to take over has none yet."""
+    first = in_force(switch, flink)
+    switch.refuse_without_its_state(first)  # it never completed a checkpoint
+    group |= {0: 1200}
+    with pytest.raises(NotRunning, match="deployment 1 cannot go on from its state: its checkpoints were lost"):
+        switch.refuse_without_its_state(first)
+    switch.refuse_without_its_state(wanted(switch, flink))
+
+
 def test_lacking_job_lost_while_another_takes_over_both_are_due(switch: Switch, flink: Flink) -> None:
     """Killed in the middle, the former book goes on until the new one has caught up."""
     in_force(switch, flink)
