@@ -1,4 +1,4 @@
-"""Removes rows that repeat an earlier one from a table, beside a writer that goes on appending.
+"""Removes rows that repeat an earlier one from a table, while a writer goes on appending.
 
 Readers do not see them anyway (`lake/repeats.py`); other programs that read the table do, until they are removed.
 """

@@ -1,7 +1,7 @@
 """Functions of ours compiled once more, with a word to a watcher before and after each call that changes something.
 
 `shutil.rmtree(x)` becomes `(watch(..., "before"), shutil.rmtree(x), watch(..., "after"))[1]`. Only the functions' code
-is exchanged, so whoever has imported one runs the new code, and the former again after the block.
+is exchanged, so every module that has imported one runs the new code, and the former again after the block.
 """
 
 import ast
@@ -94,7 +94,7 @@ def _functions(module: ModuleType) -> Iterator[FunctionType]:
 
 
 def _unbound(member: object) -> object:
-    """Return the function in `member`, whatever it is decorated with."""
+    """Return the function in `member`, its decorators taken off."""
     match member:
         case property():
             member = member.fget

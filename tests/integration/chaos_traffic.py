@@ -105,7 +105,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Good:
-    """A good record: where it stands, and when it was sent."""
+    """A good record: its place, and when it was sent."""
 
     transaction_id: str
     partition: int

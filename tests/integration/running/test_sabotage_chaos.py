@@ -1,4 +1,4 @@
-"""Everything that strangers may send, at once: good records are stored and alerted on as if nobody else sent any.
+"""Everything that strangers may send, at once: good records are stored and alerted on as if nothing else were sent.
 
 One mixture runs for CHAOS_SECONDS (60), from CHAOS_SEED (random, printed); each test looks at one side of what it left.
 It comes after what counts offsets of the raw topic or dead letters of this folder's pipeline.
