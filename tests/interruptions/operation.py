@@ -18,8 +18,8 @@ def _nothing(_: object) -> object:
 class Operation:
     """`run` changes what `prepare` has put into a folder.
 
-    However it is disturbed, each thing that `look` shows is as it was before or as it is afterwards, and `promise` holds;
-    when it has run once more, all is as after an undisturbed run, what `rest` returns included.
+    However it is disturbed, each thing that `look` shows is as it was before or as it is afterwards, and `promise`
+    holds; when it has run once more, all is as after an undisturbed run, what `rest` returns included.
     """
 
     name: str
