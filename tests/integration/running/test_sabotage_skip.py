@@ -1,4 +1,7 @@
-"""A record that ends both jobs each time it is read: the status names it, and `pipeline skip` passes over it."""
+"""A record that ends both jobs each time it is read: the status names it, and `pipeline skip` passes over it.
+
+It comes before the module that leaves this folder's pipeline down.
+"""
 
 from pathlib import Path
 
