@@ -123,11 +123,15 @@ def transactions() -> Table:
 def alerts() -> Table:
     """`finance.alerts`: every alert once, by the day it was stored.
 
-    A version of a rule hits a record once. That also tells repeated alerts whose ids are of different schemes.
+    A version of a rule hits a record once. That also tells repeated alerts whose ids are of different schemes. The ids
+    of transaction and account keep a forged alert, sent in advance, from hiding the one on a record to come.
     """
     return replace(
         _table(names.ALERTS, "alert", names.ALERT_TOPIC, _PROCESSED_AT.name, "event_time", "alert_id"),
-        once=(("alert_id",), ("rule_id", "rule_version", "source_partition", "source_offset")),
+        once=(
+            ("alert_id",),
+            ("rule_id", "rule_version", "transaction_id", "account_id", "source_partition", "source_offset"),
+        ),
     )
 
 

@@ -67,6 +67,9 @@ def test_connect_record_sent_again_whose_alert_was_repeated_before_is_seen_once(
         _later(1, alert_id=_ID, rule_version="2"),
         _later(1, alert_id=_ID, rule_id="unusual-hour"),
         _later(1, alert_id=_ID, source_partition=1),
+        # Forged in advance: neither transaction nor account of a record to come can be known.
+        _later(1, alert_id=_ID, transaction_id=alert(2)["transaction_id"]),
+        _later(1, alert_id=_ID, account_id="ACC999999999"),
     ],
 )
 def test_connect_alert_of_another_payment_or_rule_is_seen_too(lake: Lake, other: Mapping[str, object]) -> None:
