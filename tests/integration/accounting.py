@@ -155,10 +155,10 @@ def assert_acknowledged_are_there(addresses: Addresses, ledger: Path, until: Cut
     return int(row["acknowledged"])
 
 
-def restarts(addresses: Addresses) -> dict[str, int | None]:
-    """Return how often Flink restarted each job; None while its metric is missing."""
+def restarts(addresses: Addresses) -> dict[str, int]:
+    """Return how often Flink restarted each job; in the first minute, when its metric is missing, that is 0."""
     with rest_client(addresses.flink_rest_url, timeout=10) as flink:
-        return {job.name: job.restarts for job in job_statuses(flink, names.JOBS)}
+        return {job.name: job.restarts or 0 for job in job_statuses(flink, names.JOBS)}
 
 
 def topic_ids(addresses: Addresses, *, seconds: float = 60) -> set[str]:

@@ -47,7 +47,7 @@ class Storm:
 
     sent: chaos.Sent
     began: datetime
-    restarts: Mapping[str, int | None]
+    restarts: Mapping[str, int]
     before: Status
     after: Status
 
