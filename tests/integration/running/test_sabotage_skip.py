@@ -5,6 +5,8 @@ It comes before the module that leaves this folder's pipeline down.
 
 from pathlib import Path
 
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pytest
 from confluent_kafka import Producer
 
@@ -37,6 +39,18 @@ def _send(pipeline: CommandLine, seed: int, folder: Path) -> None:
     assert accounting.send(pipeline, seed=seed, limit=500, rate=500, ledger=folder / str(seed)).wait(timeout=60) == 0
 
 
+def _stored_once(pipeline: CommandLine, folder: Path) -> bool:
+    """Tell whether each record that was acknowledged has one row. Other modules left gaps in the log's offsets."""
+    book = ds.dataset([ds.dataset(ledger, format="parquet") for ledger in folder.iterdir()]).to_table(
+        columns=["partition", "offset"], filter=pc.field("outcome") == "ok"
+    )
+    sql = f"""
+    SELECT count(*) AS rows, count(DISTINCT (partition, "offset")) AS places
+    FROM ({accounting.FATES}) SEMI JOIN book USING (partition, "offset")"""
+    (row,) = accounting.ask(pipeline.addresses(), sql, book=book).to_pylist()
+    return bool(row["rows"] == row["places"] == book.num_rows)
+
+
 def test_skip_record_that_ends_both_jobs_is_a_dead_letter_and_all_others_have_their_fate(
     pipeline: CommandLine, tmp_path: Path
 ) -> None:
@@ -55,16 +69,14 @@ def test_skip_record_that_ends_both_jobs_is_a_dead_letter_and_all_others_have_th
     told = pipeline("skip", str(position), "--why", "larger than memory").stdout
     assert f"alerting and lakehouse go on after {position} now" in " ".join(told.split())
     _send(pipeline, SEED + 2, tmp_path)
-    accounting.assert_one_fate_each(pipeline.addresses(), accounting.cut(pipeline.addresses()), seconds=180)
+    accounting.eventually(lambda: _stored_once(pipeline, tmp_path), "not every record is stored once", seconds=180)
     accounting.await_healthy(pipeline)
+    (line,) = [part for part in pipeline.status().components if part.name == "lake offsets"]
+    assert line.detail == "every record once"
     (row,) = accounting.ask(
         pipeline.addresses(),
         f"SELECT reason_code, length(payload) AS bytes FROM dead_letters "
         f'WHERE topic = \'{position.topic}\' AND "partition" = 0 AND "offset" = {position.offset}',
     ).to_pylist()
     assert row == {"reason_code": names.SKIPPED, "bytes": _BYTES}
-    for number in range(3):
-        accounting.assert_acknowledged_are_there(
-            pipeline.addresses(), tmp_path / str(SEED + number), accounting.cut(pipeline.addresses())
-        )
     assert "records were passed over" in " ".join(pipeline("rules", "history").stdout.split())
