@@ -113,7 +113,10 @@ class Keeper:
             return
         log.error("submission failed", exit_code=exit_code)
         # What refuses a job changes slowly; a part that is starting is there soon.
-        self.not_before = time.monotonic() + (_LOOK_SECONDS if exit_code == NotRunning.exit_code else _REFUSED_SECONDS)
+        if exit_code == NotRunning.exit_code:
+            self.not_before = time.monotonic() + _LOOK_SECONDS
+            return
+        self.not_before = time.monotonic() + _REFUSED_SECONDS
         reasons = {job: read_refusal(self.settings.paths.root, job) for job in names.JOBS}
         if reasons[names.LAKEHOUSE_JOB] and not reasons[names.ALERTING_JOB]:
             return

@@ -12,8 +12,9 @@ from contracts import names
 from contracts.addresses import Addresses
 from contracts.errors import NotRunning
 from contracts.settings import Settings
-from operations.keeper import Keeper
+from operations.keeper import Keeper, Submission
 from operations.rules.switch import want_what_is_configured
+from streaming.rules.book import load_rules, rules_text
 from tests.unit.operations.rules.test_switch import Flink
 
 
@@ -70,3 +71,16 @@ def test_look_at_a_flink_without_jobs_submits_both(keeper: Keeper, submitted: li
     assert submitted == [[f"{names.ALERTING_JOB}@1", names.LAKEHOUSE_JOB]]
     assert keeper.client is not None
     keeper.client.process.wait()
+
+
+@pytest.mark.parametrize(("exit_code", "state"), [(NotRunning.exit_code, "wanted"), (1, "failed")])
+def test_look_after_a_client_that_found_a_part_still_starting_wants_the_rules_as_before(
+    keeper: Keeper, exit_code: int, state: str
+) -> None:
+    """Flink may have taken the job already and not tell of it yet; what it refuses is given up."""
+    hot = keeper.switch.deployments.want(load_rules(), rules_text(), reason="a test", cold=False)
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    process.returncode = exit_code
+    keeper._note_end(Submission(process, (hot,)))
+    assert keeper.switch.deployments.get(hot.number).state == state
