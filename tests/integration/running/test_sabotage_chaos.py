@@ -18,6 +18,7 @@ import pytest
 
 from contracts import names, tables
 from contracts.settings import Flink
+from lake.duck import STORED
 from operations.status import Status
 from pipeline_assets.checks import CHECKS
 from pipeline_assets.graph import table_key
@@ -133,7 +134,7 @@ def test_mixture_good_records_are_rows_once_with_one_alert_each(pipeline: Comman
         pipeline.addresses(),
         f"""SELECT (SELECT count(*) FROM transactions WHERE {own}) AS rows,
         (SELECT count(DISTINCT transaction_id) FROM transactions WHERE {own}) AS ids,
-        (SELECT count(*) FROM alerts WHERE {own} AND rule_id = 'high-value') AS alerts,
+        (SELECT count(*) FROM {STORED}.alerts WHERE {own} AND rule_id = 'high-value') AS alerts,
         (SELECT count(DISTINCT transaction_id) FROM alerts WHERE {own} AND rule_id = 'high-value') AS alerted""",
     ).to_pylist()
     assert set(row.values()) == {len(storm.sent.good)}
@@ -158,7 +159,7 @@ def test_mixture_two_records_of_one_transaction_id_have_an_alert_for_each_that_i
       WHERE kind = '{kind}' GROUP BY 1
     ), each AS (
       SELECT transaction_id, any_value(rows) AS rows, count(alert_id) AS alerts
-      FROM own LEFT JOIN (FROM alerts WHERE rule_id = 'high-value') USING (transaction_id) GROUP BY 1
+      FROM own LEFT JOIN (FROM {STORED}.alerts WHERE rule_id = 'high-value') USING (transaction_id) GROUP BY 1
     )
     SELECT DISTINCT rows, alerts FROM each"""
     found = accounting.ask(pipeline.addresses(), sql, sent=storm.sent.records).to_pylist()
