@@ -68,6 +68,10 @@ class KafkaAccess:
             settings["ssl.ca.location"] = self.ca_file
         return settings
 
+    def observer(self) -> dict[str, str | int | float | bool]:
+        """Return settings of a consumer that joins no group, commits nothing and is quiet while a broker is down."""
+        return {**self.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
+
     def kafka_python(self) -> dict[str, str | list[str]]:
         """Settings of kafka-python, the password among them. Raises ConfigError if it is not set."""
         settings: dict[str, str | list[str]] = {

@@ -11,7 +11,7 @@ from contracts import tables
 
 @dataclass(frozen=True)
 class Repeats:
-    """What one removal removed, or would remove: rows that repeat an earlier one."""
+    """Count of the rows that one call removed, or would remove, since they repeat an earlier one."""
 
     repeated_rows: int = 0
 

@@ -116,7 +116,7 @@ def _known(value: int | None) -> str:
 
 
 def explain(
-    alert_id: Annotated[str, typer.Argument(help="The alert's id, or its first six characters or more.")],
+    alert_id: Annotated[str, typer.Argument(help="The alert's id, or six or more of its digits from the first.")],
     as_json: Json = False,
 ) -> None:
     """Tell why an alert was raised: rule, what was compared, and the transactions that bear on it."""

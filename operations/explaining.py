@@ -39,14 +39,17 @@ class Explanation:
 
 
 def explain(addresses: Addresses, deployments: Deployments, alert_id: str) -> Explanation:
-    """The explanation of the alert `alert_id`, or of the only one whose id begins with it (six characters or more).
+    """Return the explanation of the alert `alert_id`, or of the only one whose id begins with it.
+
+    That takes six hexadecimal digits or more; the scheme in front of them may be left out.
 
     Raises QueryError for an id that is none, that no alert has, or that several begin with; NotRunning before the first
     tables.
     """
     if not re.fullmatch(f"({SCHEME})?[0-9a-f]{{{_SHORTEST},64}}", alert_id):
         raise QueryError(
-            f"{alert_id!r} is no alert id: give its {_SHORTEST} to 64 hexadecimal digits, or the first of them. "
+            f"{alert_id!r} is no alert id: give its 64 hexadecimal digits, or the first {_SHORTEST} or more, with or "
+            f"without {SCHEME} in front. "
             'See them: pipeline query "select alert_id, rule_id from alerts"'
         )
     with connect_to(metadata_locations(addresses), addresses.iceberg_warehouse) as connection:
@@ -54,7 +57,9 @@ def explain(addresses: Addresses, deployments: Deployments, alert_id: str) -> Ex
 
 
 def _explain(connection: duckdb.DuckDBPyConnection, deployments: Deployments, alert_id: str) -> Explanation:
-    alerts = _rows(connection, "SELECT * FROM alerts WHERE starts_with(alert_id, ?) LIMIT 2", alert_id)
+    beginning = alert_id.removeprefix(SCHEME)
+    sql = "SELECT * FROM alerts WHERE starts_with(alert_id, ?) OR starts_with(alert_id, ?) LIMIT 2"
+    alerts = _rows(connection, sql, alert_id, f"{SCHEME}{beginning}")
     if not alerts:
         raise QueryError(
             f"no alert has an id that begins with {alert_id} in the table alerts; one is stored some seconds after it "

@@ -5,7 +5,7 @@ again, and what ends it time after time is nearly always one that is too large f
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,6 @@ from contracts.kafka_access import KafkaAccess
 from contracts.positions import Position
 from streaming.checkpoint_positions import newest_readable
 
-_TOPICS: Mapping[str, tuple[str, ...]] = {
-    names.ALERTING_JOB: (names.RAW_TOPIC,),
-    names.LAKEHOUSE_JOB: (names.RAW_TOPIC, names.ALERT_TOPIC),
-}
 # A tenth of it is more than any record of ours; from there on a job's memory may be too small.
 _LARGE_BYTES = 2**20
 _SECONDS = 3.0
@@ -39,8 +35,8 @@ def tell_failing_record(kafka: KafkaAccess, checkpoints: Path, job: str) -> str:
     """Tell, in a sentence, what `job` reads again after its newest checkpoint, and how to pass over a large record."""
     places = {
         Position(topic, part, offset)
-        for topic in _TOPICS[job]
-        if (found := newest_readable(checkpoints, job, "*", topic)) is not None
+        for topic, readers in names.READERS.items()
+        if job in readers and (found := newest_readable(checkpoints, job, "*", topic)) is not None
         for part, offset in found[1].items()
     }
     large = largest_record(kafka, places)
@@ -65,8 +61,7 @@ def largest_record(kafka: KafkaAccess, places: set[Position]) -> Large | None:
 def _after(kafka: KafkaAccess, places: set[Position]) -> Iterator[Message]:
     if not places:
         return
-    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer({**settings, "isolation.level": "read_committed"})
+    consumer = Consumer({**kafka.observer(), "isolation.level": "read_committed"})
     try:
         consumer.assign([TopicPartition(place.topic, place.partition, place.offset) for place in places])
         deadline, left = time.monotonic() + _SECONDS, _RECORDS * len(places)

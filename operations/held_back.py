@@ -1,7 +1,7 @@
 """Tells of transactions that hold readers back, in the status: whose they are, for how long, and what ends them.
 
 Our broker ends each within a minute (`transaction.max.timeout.ms`). Until then it is a warning; one that is older is a
-fault, since nothing behind it is judged or stored.
+fault, since nothing behind it is read.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def tell_of_transactions(
     """Return the faults and the warnings that `found`, open transactions of the brokers at `kafka`, give rise to."""
     faults, warnings = [], []
     for one in found:
-        words = f"{one}; nothing from there on is judged or stored before it ends. {_end_of(one, kafka)}"
+        words = f"{one}; nothing from there on is read before it ends. {_end_of(one, kafka)}"
         if one.age_seconds > _PROMISED_SECONDS:
             faults.append(Component(NAME, Health.UNHEALTHY, words))
         else:

@@ -44,7 +44,7 @@ class RawLog(Protocol):
         """The offset that the next record of each partition will get. Raises NotRunning."""
 
     def find(self, wanted: Collection[Position], since: Mapping[int, int]) -> dict[Position, Position]:
-        """Where the replays of `wanted` stand that lie at the offsets `since` or later.
+        """Return where the replays of `wanted` are, of those at the offsets `since` or later.
 
         Raises NotRunning, also while an open transaction keeps from view what may be one of them.
         """

@@ -29,7 +29,7 @@ def beginning_at(kafka: KafkaAccess, judge_from: Mapping[int, int], memory_secon
 
 @dataclass(frozen=True)
 class _Record:
-    """Where a record is in its partition, and when it was sent, in milliseconds since the epoch."""
+    """A record: its place in its partition, and when it was sent, in milliseconds since the epoch."""
 
     offset: int
     timestamp_ms: int
@@ -41,14 +41,7 @@ class _Log:
     def __init__(self, kafka: KafkaAccess) -> None:
         self._kafka = kafka
         self._consumer = Consumer(
-            {
-                **kafka.librdkafka(),
-                "group.id": "pipeline-observer",
-                "enable.auto.commit": False,
-                "isolation.level": "read_committed",
-                "enable.partition.eof": True,
-                "log_level": 0,
-            }
+            {**kafka.observer(), "isolation.level": "read_committed", "enable.partition.eof": True}
         )
 
     def __enter__(self) -> "_Log":

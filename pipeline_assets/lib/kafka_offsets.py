@@ -79,12 +79,12 @@ class TopicOffsets:
 
     @property
     def written(self) -> int:
-        """Offsets ever given to records, markers of transactions among them."""
+        """Count the offsets ever given, to records and to markers of transactions."""
         return sum(partition.end for partition in self.partitions)
 
     @property
     def retained(self) -> int:
-        """Those of them that the broker still has."""
+        """Count the offsets that the broker still has."""
         return sum(partition.end - partition.earliest for partition in self.partitions)
 
 
@@ -139,12 +139,12 @@ def _patiently(ask: Callable[[], Found], timeout: float) -> Found:
 
 
 def offsets_at(kafka: KafkaAccess, topic: str, moment: datetime, *, timeout: float = 5.0) -> dict[int, int]:
-    """By partition of `topic`, the offset of the first record sent at `moment` (aware) or later; the end for none.
+    """Return by partition of `topic` the offset of the first record sent at `moment` (aware) or later.
 
-    Only of what a `read_committed` reader gets. Raises NotRunning where the broker does not answer in time.
+    If there is none, it is the end. What a `read_committed` reader does not get is left out. Raises NotRunning if the
+    broker does not answer in time.
     """
-    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "log_level": 0}
-    consumer = Consumer({**settings, "isolation.level": "read_committed"})
+    consumer = Consumer({**kafka.observer(), "isolation.level": "read_committed"})
     try:
         partitions = consumer.list_topics(topic, timeout=timeout).topics[topic].partitions
         milliseconds = int(moment.timestamp() * 1000)
@@ -179,9 +179,9 @@ def group_offsets(kafka: KafkaAccess, group: str, places: Sequence[Place], *, ti
 
 
 def committed_offsets(kafka: KafkaAccess, group: str, topic: str, *, timeout: float = 5.0) -> dict[int, int]:
-    """By partition of `topic`, the offset that the consumer group `group` reads next; none where it never committed.
+    """Return by partition of `topic` the offset that the consumer group `group` reads next, if it ever committed one.
 
-    Raises NotRunning where the broker does not answer in time.
+    Raises NotRunning if the broker does not answer in time.
     """
     found = topic_offsets(kafka, (topic,), timeout=timeout)
     places = [(topic, part.partition) for each in found for part in each.partitions]

@@ -48,9 +48,7 @@ class _Reader:
         self._kafka, self._timeout, self._deadline = kafka, timeout, time.monotonic() + timeout
         self._consumer = Consumer(
             {
-                **kafka.librdkafka(),
-                "group.id": "pipeline-observer",  # never joined
-                "enable.auto.commit": False,
+                **kafka.observer(),
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
@@ -58,7 +56,6 @@ class _Reader:
                 "queued.min.messages": 10_000,
                 "fetch.queue.backoff.ms": 10,
                 "fetch.message.max.bytes": 256 * 1024,
-                "log_level": 0,
             }
         )
 

@@ -44,7 +44,7 @@ class OpenTransaction:
     timeout_seconds: float | None = None
 
     def __str__(self) -> str:
-        """As a person reads it."""
+        """Return it in words."""
         whose = "of an unknown producer" if self.producer_id is None else f"of the producer {self.producer_id}"
         named = f" (transactional id {self.transactional_id})" if self.transactional_id is not None else ""
         place = f"{self.topic}/{self.partition}/{self.first_offset}"
@@ -78,8 +78,7 @@ def open_transactions(
 
 def _sent_at(kafka: KafkaAccess, held: Mapping[Place, int], timeout: float) -> dict[Place, float]:
     """Return when the record at each place was written, in seconds since the epoch."""
-    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer({**settings, "isolation.level": "read_uncommitted", "queued.min.messages": 1})
+    consumer = Consumer({**kafka.observer(), "isolation.level": "read_uncommitted", "queued.min.messages": 1})
     found: dict[Place, float] = {}
     deadline = time.monotonic() + timeout
     try:

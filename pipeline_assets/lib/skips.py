@@ -80,8 +80,7 @@ def keep_skipped(catalog: Catalog, kafka: KafkaAccess, skip: Skip, begin: int) -
 
 
 def _read(kafka: KafkaAccess, skip: Skip, begin: int) -> list[Message]:
-    settings = {**kafka.librdkafka(), "group.id": "pipeline-observer", "enable.auto.commit": False, "log_level": 0}
-    consumer = Consumer({**settings, "isolation.level": "read_committed", "enable.partition.eof": True})
+    consumer = Consumer({**kafka.observer(), "isolation.level": "read_committed", "enable.partition.eof": True})
     place = TopicPartition(skip.topic, skip.partition)
     found: list[Message] = []
     try:

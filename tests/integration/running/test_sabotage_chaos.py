@@ -36,10 +36,10 @@ SEED = int(os.environ.get("CHAOS_SEED", secrets.randbelow(2**32)))
 pytestmark = [pytest.mark.long, pytest.mark.in_order, pytest.mark.timeout(480 + SECONDS)]
 
 _WARM_RECORDS, _WARM_RATE = 10_000, 2_000
-# The aim is one second (CHAOS_ALERT_SECONDS=1), and 5 from the end of a transaction. On two cores that ran a second
-# pipeline and other tests it took 1.6 s; alerts that waited for the flood, or for the tables, would take minutes.
-_ALERT_SECONDS = float(os.environ.get("CHAOS_ALERT_SECONDS", "5"))
-_ALERT_SECONDS_AFTER_A_TRANSACTION = 4 + _ALERT_SECONDS
+# One second, and 5 from the end of a transaction. While another worker's pipeline runs on the same two cores it took
+# 1.6 s once; alerts that waited for the flood, or for the tables, would take minutes.
+_ALONE = "PYTEST_XDIST_WORKER" not in os.environ
+_ALERT_SECONDS, _ALERT_SECONDS_AFTER_A_TRANSACTION = (1, 5) if _ALONE else (5, 9)
 # What all processes together may take more at the end than before, in MiB: it was 524 in 60 s, most of it the heap of
 # `lakehouse` (its size is fixed; it had not been touched yet), and little more after minutes.
 _GROWTH_MB = 800
@@ -120,7 +120,7 @@ def test_mixture_what_the_broker_refused_is_too_large_for_it(storm: Storm) -> No
     assert storm.sent.refused.keys() == {"larger than a batch: MSG_SIZE_TOO_LARGE"}
 
 
-def test_mixture_alerts_on_good_records_come_within_seconds(storm: Storm) -> None:
+def test_mixture_alerts_on_good_records_come_in_time(storm: Storm) -> None:
     free, held = storm.sent.delays()
     assert len(free) > 0.5 * SECONDS * chaos.GOOD_RATE
     assert held

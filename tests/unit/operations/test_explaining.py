@@ -97,15 +97,20 @@ def test_explain_rule_that_never_ran_here_still_shows_the_evidence(lake: Lake) -
 
 @pytest.mark.parametrize(
     ("alert_id", "complaint"),
-    [("fedcba", "no alert has an id that begins with fedcba"), ("abc", "no alert id"), ("x" * 64, "no alert id")],
+    [
+        ("fedcba", "no alert has an id that begins with fedcba"),
+        ("abc", "no alert id"),
+        ("2-abcd", "with or without 2- in front"),
+        ("x" * 64, "no alert id"),
+    ],
 )
 def test_explain_id_that_is_none_is_refused_with_what_to_do(lake: Lake, alert_id: str, complaint: str) -> None:
     with pytest.raises(QueryError, match=complaint):
         explain(lake.addresses, Deployments(StatePaths(lake.state).rules), alert_id)
 
 
-@pytest.mark.parametrize("beginning", ["2-abcdef", f"2-abcdef{'0' * 58}"])
-def test_explain_id_with_its_scheme_finds_the_alert(lake: Lake, beginning: str) -> None:
+@pytest.mark.parametrize("beginning", ["2-abcdef", f"2-abcdef{'0' * 58}", "abcdef"])
+def test_explain_id_with_or_without_its_scheme_finds_the_alert(lake: Lake, beginning: str) -> None:
     lake.append(names.ALERTS, [{**rapid(3), "alert_id": f"2-abcdef{'0' * 58}"}])
     found = explain(lake.addresses, Deployments(StatePaths(lake.state).rules), beginning)
     assert found.alert["alert_id"] == f"2-abcdef{'0' * 58}"

@@ -21,7 +21,7 @@ def test_tell_of_transactions_one_that_the_broker_will_end_is_a_warning_with_the
         (),
         (
             "open transaction: at transactions.raw/1/4711, of the producer 3 (transactional id theirs), open for 12 s; "
-            "nothing from there on is judged or stored before it ends. The broker ends it in 48 s, a producer that "
+            "nothing from there on is read before it ends. The broker ends it in 48 s, a producer that "
             "starts with the same transactional id at once",
         ),
     )

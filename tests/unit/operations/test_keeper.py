@@ -15,7 +15,7 @@ from contracts.settings import Settings
 from operations.keeper import Keeper, Submission
 from operations.rules.switch import want_what_is_configured
 from streaming.rules.book import load_rules, rules_text
-from tests.unit.operations.rules.test_switch import Flink
+from tests.rule_switch import Flink
 
 
 @pytest.fixture
