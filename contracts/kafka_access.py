@@ -1,4 +1,4 @@
-"""How a client reaches the brokers, said once and projected to the clients: librdkafka, kafka-python, Java's (Flink).
+"""Access of clients to the brokers, said once and projected to librdkafka, kafka-python and Java's client (Flink).
 
 The password is in the environment alone (`KAFKA_PASSWORD`). Python reads it there; a Flink job is only told the
 variable's name, and Kafka's client reads it where the job runs: no plan, web page or checkpoint holds it.

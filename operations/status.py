@@ -213,7 +213,7 @@ def _warnings(lake: LakeStatus | None) -> tuple[str, ...]:
 
 
 def topic_statuses(addresses: Addresses) -> tuple[TopicStatus, ...]:
-    """How far topics and jobs are. Raises NotRunning where the broker does not answer."""
+    """Return how far topics and jobs are. Raises NotRunning if the broker does not answer."""
     found = topic_offsets(addresses.kafka, names.TOPICS, timeout=3)
     behind = lags(addresses.kafka, found, timeout=3)
     opened = open_transactions(addresses.kafka, found, timeout=3)

@@ -93,7 +93,7 @@ class OrphanScope(Scope):
 
 
 class RepeatsScope(Scope):
-    """What a removal of repeated rows covers."""
+    """Scope of a removal of repeated rows."""
 
     def covered(self) -> tuple[tables.Table, ...]:
         """Tables of which it is said when two rows are one."""

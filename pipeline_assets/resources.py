@@ -69,11 +69,11 @@ class KafkaResource(_PipelineResource):
         return topic_offsets(self.addresses().kafka, names.TOPICS, timeout=_ANSWER_SECONDS)
 
     def lags(self, topics: Sequence[TopicOffsets]) -> dict[str, dict[str, int]]:
-        """By topic and job that reads it, the records that no checkpoint of the job covers. Raises NotRunning."""
+        """Return by topic and job that reads it the records that no checkpoint of the job covers. Raises NotRunning."""
         return lags(self.addresses().kafka, topics, timeout=_ANSWER_SECONDS)
 
     def open_transactions(self, topics: Sequence[TopicOffsets]) -> tuple[OpenTransaction, ...]:
-        """What holds back readers of `topics`, but for what has only begun. Raises NotRunning."""
+        """Return what holds back readers of `topics`, but for what has only begun. Raises NotRunning."""
         return open_transactions(self.addresses().kafka, topics, timeout=_ANSWER_SECONDS)
 
 

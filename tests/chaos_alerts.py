@@ -1,4 +1,4 @@
-"""What strangers write into the topic of alerts: each with the reason that it is no alert for, None if it is one."""
+"""Records that strangers write into the topic of alerts: each with why it is no alert, None if it is one."""
 
 import json
 from collections.abc import Mapping

@@ -115,7 +115,7 @@ def days(chance: Chance) -> Iterator[Foreign]:
 
 
 def edge_names(chance: Chance) -> Iterator[Foreign]:
-    """Around the 16 characters after which Iceberg cuts off a bound, and as long as the contract allows."""
+    """Yield names around the 16 characters after which Iceberg cuts off a bound, and as long as the contract allows."""
     edge, before = chance.random.choice(_EDGES), chance.random.choice((0, 0, 14, 15, 16))
     name = ("x" * before + edge * 100)[: chance.random.choice((15, 16, 17, 18, 100))]
     record = chance.record(merchant_name=name)
@@ -146,7 +146,7 @@ def pointers(chance: Chance) -> Iterator[Foreign]:
 
 
 def clocks(chance: Chance) -> Iterator[Foreign]:
-    """What a producer says of the time of a record: hours ago, at the beginning of all clocks, next year."""
+    """Yield records with other times than the broker's: hours ago, at the beginning of all clocks, next year."""
     yield replace(valid("wrong clock", chance), hours=chance.random.choice((-5.0, -72.0, -400_000.0, 9_000.0)))
 
 
@@ -165,7 +165,7 @@ def conflicts(chance: Chance) -> Iterator[Foreign]:
 
 
 def sizes(chance: Chance) -> Iterator[Foreign]:
-    """As large as the broker takes in one batch, larger, and larger before it was compressed."""
+    """Yield records as large as the broker takes in one batch, larger, and larger before it was compressed."""
     text = compact(chance.record())
     yield of_contract("as large as a batch", text.ljust(RAW_TOPIC_BYTES - 200))
     yield replace(of_contract("larger than a batch", text.ljust(RAW_TOPIC_BYTES + 1)), fate=REFUSED)

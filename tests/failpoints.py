@@ -30,7 +30,7 @@ Run = Callable[[], object]
 
 
 class Disturbance(StrEnum):
-    """What happens to a run: an error of the disk, Ctrl-C as the commands receive it, or the end of the process."""
+    """Disturbance of a run: an error of the disk, Ctrl-C as the commands receive it, or the end of the process."""
 
     ERROR = "error"
     SIGINT = "sigint"

@@ -85,7 +85,7 @@ def wanted(switch: Switch, flink: Flink, *, read_from: int = 90, judge_from: int
 
 
 def changed_rules_are_wanted(switch: Switch, monkeypatch: pytest.MonkeyPatch, folder: Path) -> Deployment:
-    """What is wanted after the rule file has changed while the pipeline was down."""
+    """Return what is wanted after the rule file has changed while the pipeline was down."""
     config = copy_of_config(folder)
     replaced(config / "alerting-rules.yaml", 'version: "1"', 'version: "2"')
     monkeypatch.setenv("PIPELINE_CONFIG", str(config))

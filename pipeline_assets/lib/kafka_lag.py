@@ -1,4 +1,4 @@
-"""How far each job is behind: one definition for the status, its metrics and Dagster's observations.
+"""Lag, how far each job is behind: one definition for the status, its metrics and Dagster's observations.
 
 It counts the records that the job could read and that no checkpoint of it covers. What an open transaction holds back
 cannot be read, and a transaction's marker is no record: a job that has read everything lags by nothing.

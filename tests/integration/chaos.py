@@ -28,7 +28,7 @@ _OURS_AGAIN_SECONDS = 2
 _ALERT_SECONDS, _CATCH_UP_SECONDS = 60, 150
 
 Ends = Mapping[str, Mapping[int, int]]
-"""By topic and partition, the offset of the next record."""
+"""Offset of the next record, by topic and partition."""
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ NOTED = pa.schema(
 
 @dataclass
 class Notes:
-    """What was sent: a row for each record that the broker took, as in `NOTED`, and why it refused the others."""
+    """Notes on what was sent: a row per record that the broker took, as in `NOTED`, and why it refused others."""
 
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)

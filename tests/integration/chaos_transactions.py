@@ -33,7 +33,7 @@ _LOOK_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Span:
-    """From when to when readers could not pass the transaction in this partition, by the clock of the test."""
+    """Time during which readers could not pass the transaction in this partition, by the clock of the test."""
 
     how: str
     partition: int

@@ -90,7 +90,7 @@ def _open(kafka: KafkaAccess) -> tuple[OpenTransaction, ...]:
 
 
 def test_lag_markers_and_aborted_records_at_the_end_count_for_nothing(kafka: KafkaAccess) -> None:
-    """As Flink does, the job commits the offset after the last record that it read."""
+    """The job commits, as Flink does, the offset after the last record that it read."""
     topic = names.ALERT_TOPIC
     _begin(kafka, topic, 100, whose="committed").commit_transaction(10)
     assert _lag(kafka) == 100
@@ -175,7 +175,7 @@ def test_command_of_the_status_ends_a_transaction_that_the_broker_does_not_end(
 
 
 def test_recorded_offsets_of_a_part_that_is_held_back_is_no_answer(kafka: KafkaAccess) -> None:
-    """To take what is not yet known for markers would settle for ever that nothing is missing."""
+    """Taking what is not yet known for markers would settle for ever that nothing is missing."""
     _send(kafka, names.RAW_TOPIC, 3)
     producer = _begin(kafka, names.RAW_TOPIC, 2, whose="undecided")
     assert recorded_offsets(kafka, names.RAW_TOPIC, 0, 0, 3, timeout=2) == frozenset({0, 1, 2})

@@ -1,4 +1,4 @@
-"""What writes files that are whole under their names: decisions, exports, pages, jars, copies, and a socket's place."""
+"""Operations that write files: decisions, exports, pages, jars, copies, and a socket's place. None is ever half there."""
 
 import hashlib
 import os

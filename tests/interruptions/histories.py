@@ -1,4 +1,4 @@
-"""What bounds histories: Dagster's runs and events, and the generator's ledger."""
+"""Operations that bound histories: Dagster's runs and events, and the generator's ledger."""
 
 import sqlite3
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""What removes checkpoints and savepoints, and what tells why a job is not started."""
+"""Operations that remove checkpoints and savepoints, and that tell why a job is not started."""
 
 import os
 from datetime import UTC, datetime

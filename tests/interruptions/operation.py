@@ -1,4 +1,4 @@
-"""What is disturbed: an operation on a folder, how it is prepared, and what a user sees of it."""
+"""An operation to disturb: what it does to a folder, how that is prepared, and what a user sees of it."""
 
 import hashlib
 import shutil

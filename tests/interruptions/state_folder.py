@@ -1,4 +1,4 @@
-"""What changes a whole state folder: a job's start without its state, `repair`, `reset`, and `reset --keep-tables`."""
+"""Operations that change a whole state folder: a start without state, `repair`, `reset` and `reset --keep-tables`."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -24,7 +24,7 @@ def test_mixture_every_kind_is_among_the_first_records() -> None:
 
 
 def test_fates_of_every_record_are_those_that_the_stream_explains() -> None:
-    """Where it is no JSON at all, too many brackets may be found first."""
+    """Of a record that is no JSON at all, too many brackets may be found first."""
     records = [*islice(mixture(1), _COUNT), *islice(flood(1), 100), *islice(of_transactions(1), 100)]
     for record in records:
         if record.fate in (NOWHERE, REFUSED):

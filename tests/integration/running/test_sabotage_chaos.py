@@ -141,7 +141,7 @@ def test_mixture_good_records_are_rows_once_with_one_alert_each(pipeline: Comman
 
 
 def test_mixture_dead_letters_are_in_their_topic_once_each(pipeline: CommandLine, storm: Storm) -> None:
-    """Among what strangers wrote there, which changes nothing."""
+    """Records of strangers are among them, and change nothing."""
     begin, end = storm.sent.begin[names.DEAD_LETTER_TOPIC], chaos.ends(pipeline.addresses())[names.DEAD_LETTER_TOPIC]
     strangers = storm.sent.records["topic"].to_pylist().count(names.DEAD_LETTER_TOPIC)
     letters = chaos.counted(pipeline.addresses(), storm.sent)["dead_letters"]

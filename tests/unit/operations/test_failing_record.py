@@ -1,4 +1,4 @@
-"""Which record a job fails on, told from what it reads again."""
+"""Record that a job fails on, told from what it reads again."""
 
 from collections.abc import Iterator
 from pathlib import Path

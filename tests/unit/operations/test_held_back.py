@@ -1,4 +1,4 @@
-"""What the status says of an open transaction, by its age and by what the broker knows of it."""
+"""Words of the status on an open transaction, by its age and by what the broker knows of it."""
 
 from dataclasses import replace
 

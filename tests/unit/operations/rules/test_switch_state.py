@@ -1,4 +1,4 @@
-"""Where a job of alerting goes on: from its checkpoints; without, if it has lost them or must pass over a record."""
+"""Places from which alerting goes on: its checkpoints, or the log if it has lost them or must pass over a record."""
 
 from collections.abc import Mapping
 from pathlib import Path
