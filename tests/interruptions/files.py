@@ -1,4 +1,4 @@
-"""Operations that write files: decisions, exports, pages, jars, copies, and a socket's place. None is ever half there."""
+"""Operations that write files, none ever half there: decisions, exports, pages, jars, copies, and a socket's place."""
 
 import hashlib
 import os
